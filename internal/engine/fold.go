@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// Record is one record of the source topic.
+type Record = wire.Record
+
+// Item is a decoded record. Key names the participant whose state Apply needs;
+// it is empty where the record's fate does not depend on any state.
+type Item struct {
+	Key  string
+	Data any
+}
+
+// State is one participant's state, owned by the engine between calls.
+type State interface {
+	// Bytes estimates the memory held, for the cache's budget.
+	Bytes() int
+}
+
+// Fold is the deterministic function that the engine drives: the same records
+// in the same order give the same outputs and the same encoded states, on any
+// machine and at any time. It is safe for concurrent use.
+type Fold interface {
+	// Decode reads what a record says. It never fails: what cannot be decoded
+	// is an Item whose Apply writes a rejection.
+	Decode(r *Record) Item
+	// New returns the state of a participant who has no events.
+	New() State
+	// Clone returns a copy that Apply may change without touching s.
+	Clone(s State) State
+	// Apply folds one record into s, in place (nil where Item.Key is empty),
+	// and appends its outputs and counts its fate in out.
+	Apply(s State, r *Record, item Item, out *Outputs)
+	// Encode appends the state's bytes to dst: equal states, equal bytes.
+	Encode(dst []byte, s State) []byte
+	// Load is the inverse of Encode.
+	Load(b []byte) (State, error)
+}
+
+// Topic names one of the topics that the fold writes.
+type Topic uint8
+
+// The topics of outputs. Notifications and Rejected are written inside the
+// transaction, to the partition of the record that caused them. Events is a
+// reroute: written outside of it, acknowledged before it ends.
+const (
+	Notifications Topic = iota
+	Rejected
+	Events
+)
+
+// Output is one record to produce.
+type Output struct {
+	Topic     Topic
+	Partition int32
+	Key       []byte
+	Value     []byte
+	Headers   []wire.Header
+}
+
+// Outputs collects what a batch produces, in the order of its causes.
+type Outputs struct {
+	List  []Output
+	Fates [participant.FateCount]int64
+}
+
+// Reset empties o and keeps its memory.
+func (o *Outputs) Reset() {
+	clear(o.List)
+	o.List = o.List[:0]
+	o.Fates = [participant.FateCount]int64{}
+}

@@ -1,0 +1,48 @@
+package kafkalog
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/plugin/kslog"
+)
+
+// Config says how to reach the brokers; every client of this package starts
+// from it.
+type Config struct {
+	Brokers  []string // host:port
+	Prefix   string   // of topics, groups and transactional IDs
+	ClientID string
+	TLS      *tls.Config    // nil: plaintext
+	SASL     sasl.Mechanism // nil: none
+	Logger   *slog.Logger   // nil: silent
+	Hooks    []kgo.Hook     // metrics
+}
+
+// Options returns the client options that every use shares.
+func (c Config) Options(extra ...kgo.Opt) []kgo.Opt {
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(c.Brokers...),
+		kgo.ClientID(c.ClientID),
+		kgo.DialTimeout(5 * time.Second),
+		kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.WithHooks(c.Hooks...),
+	}
+	if c.TLS != nil {
+		opts = append(opts, kgo.DialTLSConfig(c.TLS))
+	}
+	if c.SASL != nil {
+		opts = append(opts, kgo.SASL(c.SASL))
+	}
+	if c.Logger != nil {
+		opts = append(opts, kgo.WithLogger(kslog.New(c.Logger)))
+	}
+	return append(opts, extra...)
+}
+
+// Topic returns the full name of one of the pipeline's topics: events,
+// notifications, rejected, receipts, manifest or snapshots.
+func (c Config) Topic(name string) string { return c.Prefix + "." + name }
