@@ -17,7 +17,7 @@ type Config struct {
 	Prefix  string   // of topics, groups and transactional IDs
 	// BootID is set for the embedded broker only: it makes transactional IDs new
 	// at every start. Empty on a real broker, where a stable ID is what fences.
-	BootID   string // embedded broker only: suffix of transactional IDs, new at every start; empty on a real broker, where a stable ID is what fences
+	BootID   string
 	ClientID string
 	TLS      *tls.Config    // nil: plaintext
 	SASL     sasl.Mechanism // nil: none
