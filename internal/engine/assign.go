@@ -1,0 +1,252 @@
+package engine
+
+// assigned begins a new ownership of each partition: whatever was known of it
+// is dropped here, because its revocation may never have been reported.
+func (m *Machine) assigned(ids []int32) {
+	for _, id := range ids {
+		m.drop(id)
+		m.epochs++
+		p := &partition{id: id, epoch: m.epochs}
+		m.partitions[id] = p
+		m.emit(Pause{id}, ReadMeta{id, p.epoch})
+	}
+	m.settle()
+}
+
+// again decides a partition anew, under a new epoch, so that answers to what
+// was asked before are ignored.
+func (m *Machine) again(p *partition) { m.assigned([]int32{p.id}) }
+
+func (m *Machine) revoked(ids []int32) {
+	for _, id := range ids {
+		m.drop(id)
+	}
+	m.settle()
+}
+
+func (m *Machine) drop(id int32) {
+	if m.partitions[id] == nil {
+		return
+	}
+	delete(m.partitions, id)
+	m.cache.drop(id)
+}
+
+// recheck tries refused partitions again: the operator may have acted.
+func (m *Machine) recheck() {
+	if m.batch != nil {
+		return
+	}
+	for _, s := range m.Status() {
+		if p := m.partitions[s.Partition]; p.phase == refused {
+			m.again(p)
+		}
+	}
+}
+
+func (m *Machine) refuse(p *partition, r Refusal) {
+	p.phase, p.refusal = refused, r
+	m.emit(Pause{p.id}, Refuse{p.id, r})
+}
+
+func (m *Machine) metaRead(in MetaRead) {
+	p := m.owned(in.Partition, in.Epoch)
+	if p == nil {
+		return
+	}
+	switch p.phase {
+	case readingMeta:
+		p.meta, p.phase = in.Meta, readingCommitted
+		m.emit(ReadCommitted{p.id, p.epoch}) // only now: R before K
+	case initializing:
+		m.initialized(p, in.Meta)
+	}
+}
+
+func (m *Machine) committedRead(in CommittedRead) {
+	p := m.owned(in.Partition, in.Epoch)
+	switch {
+	case p == nil:
+	case p.checking:
+		m.checked(p, in.Committed)
+	case p.phase == readingCommitted:
+		m.decide(p, in.Committed)
+	}
+}
+
+// decide compares R with K and the log, and refuses whatever only an operator
+// or a fault of the infrastructure can have caused.
+func (m *Machine) decide(p *partition, c Committed) {
+	if c.Absent {
+		m.decideFirst(p, c)
+		return
+	}
+	stamp, err := ParseStamp(c.Metadata)
+	meta := p.meta
+	switch {
+	case err != nil:
+		m.refuse(p, refuseStamp(p.id, c, err))
+		return
+	case stamp.Token != m.token:
+		m.refuse(p, refuseToken(p.id, c, stamp.Token, m.token))
+		return
+	case c.LogEnd < c.Offset:
+		m.refuse(p, refuseTruncated(p.id, c))
+		return
+	case c.LogStart > c.Offset:
+		m.refuse(p, refuseLost(p.id, c, c.Offset))
+		return
+	}
+	p.promised, p.target, p.known = stamp, c, true
+	trusted := meta.Exists && meta.Intact && meta.Token == m.token
+	switch {
+	case trusted && meta.Applied > c.Offset:
+		m.refuse(p, refuseReset(p.id, c, meta))
+	case !trusted:
+		m.rebuild(p)
+	case meta.Applied < c.LogStart:
+		m.refuse(p, refuseLost(p.id, c, meta.Applied))
+	default:
+		m.follow(p)
+	}
+}
+
+// decideFirst handles a partition without a commit: a new one, or one whose
+// commit was lost.
+func (m *Machine) decideFirst(p *partition, c Committed) {
+	meta := p.meta
+	ours := meta.Exists && meta.Token == m.token
+	switch {
+	case c.Initialized, meta.Exists && !ours, ours && meta.Applied > meta.Start:
+		m.refuse(p, refuseNoCommit(p.id, c, meta))
+	case ours && meta.Intact && meta.Start >= c.LogStart:
+		p.target.Offset = meta.Start
+		m.follow(p)
+	default:
+		p.target.Offset = c.LogStart
+		m.init(p, c.LogStart)
+	}
+}
+
+// rebuild starts a new generation and folds the log again without ever reading
+// the old values.
+func (m *Machine) rebuild(p *partition) {
+	switch {
+	case p.target.LogStart > p.promised.Start:
+		m.refuse(p, refuseLost(p.id, p.target, p.promised.Start))
+	case p.rebuilt:
+		m.refuse(p, refuseDiverged(p.id, p.promised, p.stamp))
+	default:
+		p.rebuilt = true
+		m.counts.Rebuilt++
+		m.cache.drop(p.id)
+		m.init(p, p.promised.Start)
+	}
+}
+
+func (m *Machine) init(p *partition, start int64) {
+	p.phase = initializing
+	m.emit(Init{p.id, p.epoch, p.meta, m.token, start})
+}
+
+func (m *Machine) initialized(p *partition, meta Meta) {
+	if meta.Token != m.token || meta.Applied != meta.Start {
+		m.again(p) // another owner was faster: what it wrote is judged from the start
+		return
+	}
+	p.meta = meta
+	m.follow(p)
+}
+
+// follow replays up to the target, or is ready there.
+func (m *Machine) follow(p *partition) {
+	p.position = p.meta.Applied
+	p.stamp = Stamp{Token: m.token, Start: p.meta.Start, Chain: p.meta.Chain, Digest: p.meta.Digest}
+	m.proceed(p)
+}
+
+func (m *Machine) proceed(p *partition) {
+	if p.position < p.target.Offset {
+		p.phase = replaying
+		m.emit(Replay{p.id, p.epoch, p.position, p.target.Offset})
+		return
+	}
+	if p.known && p.stamp != p.promised {
+		m.rebuild(p) // what was folded is not what was committed
+		return
+	}
+	p.phase = ready
+	m.emit(Resume{p.id})
+}
+
+func (m *Machine) replayed(in Replayed) {
+	p := m.owned(in.Partition, in.Epoch)
+	if p == nil || p.phase != replaying {
+		return
+	}
+	r := newRun(p)
+	if err := r.add(in.Records); err != nil || r.to != in.Next {
+		m.refuse(p, refuseGap(p.id, r.to, in.Next))
+		return
+	}
+	p.replay = r
+	keys := m.prepare(r)
+	if len(keys) == 0 {
+		m.foldReplay(p)
+		return
+	}
+	m.emit(LoadReplay{LoadRequest{p.id, p.epoch, p.meta.Generation, keys}})
+}
+
+func (m *Machine) replayLoaded(in ReplayLoaded) {
+	p := m.owned(in.Partition, in.Epoch)
+	if p == nil || p.phase != replaying || p.replay == nil {
+		return
+	}
+	if err := m.fill(p.replay, in.Result); err != nil {
+		m.again(p)
+		return
+	}
+	m.foldReplay(p)
+}
+
+// foldReplay folds a chunk and throws its outputs away: they were committed.
+func (m *Machine) foldReplay(p *partition) {
+	m.foldRun(p.replay, new(Outputs))
+	m.counts.Replayed += int64(len(p.replay.records))
+	m.merge(p.replay)
+	p.replay = nil
+}
+
+func (m *Machine) lost(in Lost) {
+	if p := m.owned(in.Partition, in.Epoch); p != nil && p.phase == replaying {
+		m.refuse(p, refuseReplay(p.id, p.position, in.Err))
+	}
+}
+
+// flushed takes Redis's answer. Only the expected position is a success;
+// anything else means that somebody else moved it, and all is decided anew.
+func (m *Machine) flushed(in Flushed) {
+	p := m.owned(in.Partition, in.Epoch)
+	if p == nil || len(p.flushes) == 0 {
+		return
+	}
+	move := p.flushes[0]
+	if !in.Meta.Same(Meta{Exists: true, Token: move.Token, Generation: move.Generation, Applied: move.To}) {
+		if m.batch != nil && m.batch.run(p.id) != nil {
+			m.restart("partition %d: redis answered offset %d of token %q to the move to %d", p.id, in.Meta.Applied, in.Meta.Token, move.To)
+			return
+		}
+		m.again(p)
+		return
+	}
+	p.meta.Applied, p.meta.Chain, p.meta.Digest = move.To, move.Chain, move.Digest
+	p.flushes = p.flushes[1:]
+	if len(p.flushes) > 0 {
+		m.emit(Flush{p.id, p.epoch, p.flushes[0]})
+	}
+	if p.phase == replaying {
+		m.proceed(p)
+	}
+	m.evict()
+}

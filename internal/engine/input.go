@@ -1,0 +1,181 @@
+package engine
+
+// Input is something that happened. Inputs that answer an effect carry the
+// ownership epoch of that effect; answers of an older epoch are ignored.
+type Input interface{ input() }
+
+type (
+	// Assigned and Revoked report the group's decisions.
+	Assigned struct{ Partitions []int32 }
+	Revoked  struct{ Partitions []int32 }
+	// MetaRead answers ReadMeta and Init.
+	MetaRead struct {
+		Partition int32
+		Epoch     uint64
+		Meta      Meta
+	}
+	// CommittedRead answers ReadCommitted.
+	CommittedRead struct {
+		Partition int32
+		Epoch     uint64
+		Committed Committed
+	}
+	// Replayed answers Replay: records from the replay's position to Next.
+	Replayed struct {
+		Partition int32
+		Epoch     uint64
+		Records   []Record
+		Next      int64
+	}
+	// Lost says that the log no longer holds what Replay asked for.
+	Lost struct {
+		Partition int32
+		Epoch     uint64
+		Err       error
+	}
+	// Polled brings records. They count towards the batch that is gathered.
+	Polled struct{ Runs []Run }
+	// Seal ends gathering: the batch is old enough or large enough.
+	Seal struct{}
+	// Loaded answers Load, one result per request and in its order.
+	Loaded struct {
+		Results []LoadResult
+		Err     error
+	}
+	// Produced answers Begin, Produce and Release: the first error among them.
+	Produced struct{ Err error }
+	// Ended answers End and Rewind.
+	Ended struct {
+		Committed bool
+		Err       error
+	}
+	// Flushed answers Flush with the position then stored.
+	Flushed struct {
+		Partition int32
+		Epoch     uint64
+		Meta      Meta
+	}
+	// Recheck asks to try refused partitions again.
+	Recheck struct{}
+)
+
+// LoadRequest names values to read from a partition.
+type LoadRequest struct {
+	Partition  int32
+	Epoch      uint64
+	Generation string
+	Keys       []string
+}
+
+// LoadResult is what a LoadRequest found.
+type LoadResult struct {
+	Meta   Meta
+	Values [][]byte
+}
+
+func (Assigned) input()      {}
+func (Revoked) input()       {}
+func (MetaRead) input()      {}
+func (CommittedRead) input() {}
+func (Replayed) input()      {}
+func (Lost) input()          {}
+func (Polled) input()        {}
+func (Seal) input()          {}
+func (Loaded) input()        {}
+func (Produced) input()      {}
+func (Ended) input()         {}
+func (Flushed) input()       {}
+func (Recheck) input()       {}
+
+// Effect is something to do. Effects of one step are performed in their order.
+type Effect interface{ effect() }
+
+type (
+	// Pause and Resume stop and start fetching of a partition.
+	Pause  struct{ Partition int32 }
+	Resume struct{ Partition int32 }
+	// ReadMeta reads R and the token; answered by MetaRead.
+	ReadMeta struct {
+		Partition int32
+		Epoch     uint64
+	}
+	// ReadCommitted reads K, stable; answered by CommittedRead.
+	ReadCommitted struct {
+		Partition int32
+		Epoch     uint64
+	}
+	// Init starts a new generation; answered by MetaRead.
+	Init struct {
+		Partition int32
+		Epoch     uint64
+		Old       Meta
+		Token     string
+		Start     int64
+	}
+	// Replay reads the next records of [From, To); answered by Replayed or Lost.
+	Replay struct {
+		Partition int32
+		Epoch     uint64
+		From, To  int64
+	}
+	// Load reads the batch's values; answered by Loaded.
+	Load struct{ Requests []LoadRequest }
+	// LoadReplay reads values for one partition's replay; answered by ReplayLoaded.
+	LoadReplay struct{ Request LoadRequest }
+	// Begin opens the transaction, Produce fills it, Release lets rebalances
+	// in: together answered by one Produced.
+	Begin   struct{}
+	Produce struct{ Outputs []Output }
+	Release struct{}
+	// End ends the transaction; answered by Ended.
+	End struct {
+		Commit  bool
+		Offsets map[int32]Commit
+	}
+	// Rewind drops what was polled, without a transaction; answered by Ended.
+	Rewind struct{}
+	// Flush moves a partition's view; the performer repeats it until it has an
+	// answer; answered by Flushed.
+	Flush struct {
+		Partition int32
+		Epoch     uint64
+		Move      Move
+	}
+	// MarkInitialized notes a partition's first commit. Nothing answers it.
+	MarkInitialized struct{ Partition int32 }
+	// Refuse reports that a partition stays paused, and why. Nothing answers it.
+	Refuse struct {
+		Partition int32
+		Refusal   Refusal
+	}
+	// Restart ends this session: nothing of it can be trusted any more. The
+	// machine ignores every input that follows.
+	Restart struct{ Reason string }
+)
+
+// ReplayLoaded answers LoadReplay.
+type ReplayLoaded struct {
+	Partition int32
+	Epoch     uint64
+	Result    LoadResult
+}
+
+func (ReplayLoaded) input() {}
+
+func (Pause) effect()           {}
+func (Resume) effect()          {}
+func (ReadMeta) effect()        {}
+func (ReadCommitted) effect()   {}
+func (Init) effect()            {}
+func (Replay) effect()          {}
+func (Load) effect()            {}
+func (LoadReplay) effect()      {}
+func (Begin) effect()           {}
+func (Produce) effect()         {}
+func (Release) effect()         {}
+func (End) effect()             {}
+func (Rewind) effect()          {}
+func (Flush) effect()           {}
+func (MarkInitialized) effect() {}
+func (Refuse) effect()          {}
+func (Restart) effect()         {}

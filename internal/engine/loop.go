@@ -1,0 +1,190 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// LoopConfig bounds a loop. Zero fields take the defaults of DefaultLoop.
+type LoopConfig struct {
+	CommitInterval time.Duration // a batch is ended this long after its first record
+	CommitRecords  int           // or at this many records
+	EndTimeout     time.Duration // an End that takes longer ends the session; at most 2 × the session timeout
+	Recheck        time.Duration // refused partitions are tried again this often
+	SettleTimeout  time.Duration // on stop, wait so long for Redis to acknowledge
+	Log            *slog.Logger
+	Hooks          Hooks
+}
+
+// DefaultLoop holds the defaults.
+var DefaultLoop = LoopConfig{
+	CommitInterval: 20 * time.Millisecond, CommitRecords: 20_000,
+	EndTimeout: 20 * time.Second, Recheck: 10 * time.Second, SettleTimeout: 5 * time.Second,
+}
+
+// Hooks observe a loop; nil ones are not called. They must not block.
+type Hooks struct {
+	Batch   func(BatchInfo)
+	Flushed func(took time.Duration, values int)
+	Refused func(partition int32, r Refusal)
+}
+
+// BatchInfo describes one ended transaction.
+type BatchInfo struct {
+	Records int
+	Outcome string        // committed, not_committed, error
+	Took    time.Duration // from the first record polled to the transaction's end
+}
+
+// View is what a loop publishes of its machine.
+type View struct {
+	Status     []Status
+	Counts     Counts
+	CacheBytes int
+}
+
+// Loop performs a machine's effects. Run it once.
+type Loop struct {
+	cfg       LoopConfig
+	machine   *Machine
+	session   Session
+	positions Positions
+	store     Store
+	inbox     *Inbox
+	view      atomic.Pointer[View]
+	async     sync.WaitGroup
+
+	pending     []Input // answers of effects that were performed at once
+	producing   bool
+	failed      error // the first error between Begin and Release
+	loadFails   int   // consecutive
+	records     int   // of the batch under way
+	firstAt     time.Time
+	pollAt      time.Time // no poll before: Redis is away
+	recheckAt   time.Time
+	publishedAt time.Time
+	stopAt      time.Time
+	err         error
+}
+
+// NewLoop joins a machine with its session. inbox is the one that the
+// session's notify function puts into.
+func NewLoop(cfg LoopConfig, m *Machine, s Session, p Positions, st Store, inbox *Inbox) *Loop {
+	return &Loop{cfg: cfg, machine: m, session: s, positions: p, store: st, inbox: inbox}
+}
+
+// View returns the latest published state; nil before the first.
+func (l *Loop) View() *View { return l.view.Load() }
+
+// Run performs until ctx ends (nil), the session must be replaced (an error),
+// or the slot belongs to another (ErrFenced). It waits for all it started.
+func (l *Loop) Run(ctx context.Context) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer l.async.Wait()
+	defer cancel()
+	l.recheckAt = time.Now().Add(l.cfg.Recheck)
+	for l.err == nil && !l.stopped(ctx) {
+		l.drain(work)
+		switch now := time.Now(); {
+		case l.err != nil:
+		case l.due(now):
+			l.step(work, Seal{})
+		case now.After(l.recheckAt):
+			l.recheckAt = now.Add(l.cfg.Recheck)
+			l.step(work, Recheck{})
+		case ctx.Err() == nil && now.After(l.pollAt) && l.machine.WantPoll():
+			l.poll(ctx, work)
+		default:
+			l.inbox.wait(100 * time.Millisecond)
+		}
+		l.publish(false)
+	}
+	l.publish(true)
+	return l.err
+}
+
+// stopped reports whether a stop may end the loop now: when nothing is under
+// way, or when waiting for it took too long (the next owner replays it).
+func (l *Loop) stopped(ctx context.Context) bool {
+	if ctx.Err() == nil {
+		return false
+	}
+	if l.stopAt.IsZero() {
+		l.stopAt = time.Now().Add(l.cfg.SettleTimeout)
+	}
+	return l.machine.Idle() || time.Now().After(l.stopAt)
+}
+
+// drain takes what arrived and what performed effects answered.
+func (l *Loop) drain(ctx context.Context) {
+	for l.err == nil {
+		ins := append(l.inbox.take(), l.pending...)
+		l.pending = nil
+		if len(ins) == 0 {
+			return
+		}
+		for _, in := range ins {
+			l.step(ctx, in)
+		}
+	}
+}
+
+// due reports whether the gathered batch is old or large enough.
+func (l *Loop) due(now time.Time) bool {
+	n := l.machine.Gathered()
+	return n > 0 && (n >= l.cfg.CommitRecords || now.Sub(l.firstAt) >= l.cfg.CommitInterval)
+}
+
+// poll waits for records: until the gathered batch is due, or until something
+// else arrives.
+func (l *Loop) poll(ctx, work context.Context) {
+	until, gathered := l.recheckAt, l.machine.Gathered()
+	if gathered > 0 {
+		until = l.firstAt.Add(l.cfg.CommitInterval)
+	}
+	pollCtx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if !l.inbox.interrupt(cancel) {
+		return // something is there already
+	}
+	runs, err := l.session.Poll(pollCtx, l.cfg.CommitRecords-gathered)
+	l.inbox.interrupt(nil)
+	if err != nil {
+		l.err = err
+		return
+	}
+	l.drain(work) // assignments first: these records belong to the newest
+	if len(runs) == 0 {
+		return
+	}
+	if gathered == 0 {
+		l.firstAt = time.Now()
+	}
+	l.step(work, Polled{runs})
+}
+
+// step gives the machine one input and performs the effects in their order.
+func (l *Loop) step(ctx context.Context, in Input) {
+	if l.err != nil {
+		return
+	}
+	if _, seal := in.(Seal); seal {
+		l.records = l.machine.Gathered()
+	}
+	for _, e := range l.machine.Step(in) {
+		l.perform(ctx, e)
+		if l.err != nil {
+			return
+		}
+	}
+}
+
+func (l *Loop) publish(always bool) {
+	if now := time.Now(); always || now.Sub(l.publishedAt) > 100*time.Millisecond {
+		l.publishedAt = now
+		l.view.Store(&View{Status: l.machine.Status(), Counts: l.machine.Counts(), CacheBytes: l.machine.CacheBytes()})
+	}
+}

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/veltrix/veltrix/internal/participant"
+)
+
+// Machine decides what one session does. It is not safe for concurrent use.
+type Machine struct {
+	fold  Fold
+	token string
+	empty []byte // the encoding of a participant without events
+
+	partitions map[int32]*partition
+	epochs     uint64 // the last ownership epoch given out
+	cache      cache
+	batch      *batch
+	effects    []Effect
+	over       bool // Restart was emitted
+	counts     Counts
+}
+
+// Counts are totals over the machine's life. Fates counts committed records.
+type Counts struct {
+	Fates     [participant.FateCount]int64
+	Outputs   int64 // committed, reroutes included
+	Committed int64 // transactions
+	Uncertain int64 // transactions answered "not committed"
+	Replayed  int64 // records folded again without producing
+	Rebuilt   int64 // partitions begun anew
+}
+
+// phase is where a partition stands.
+type phase uint8
+
+const (
+	readingMeta phase = iota
+	readingCommitted
+	initializing
+	replaying
+	ready
+	refused
+)
+
+var phaseNames = [...]string{"reading R", "reading K", "rebuilding", "replaying", "ready", "refused"}
+
+func (p phase) String() string { return phaseNames[p] }
+
+// partition is one owned partition. It dies with its ownership epoch.
+type partition struct {
+	id      int32
+	epoch   uint64
+	phase   phase
+	refusal Refusal
+
+	meta     Meta      // as last acknowledged by Redis
+	stamp    Stamp     // at position, as folded
+	promised Stamp     // at target, as committed
+	position int64     // K as this machine decided it: the next record to fold
+	known    bool      // the manifest knows of a commit
+	rebuilt  bool      // once per ownership: a second mismatch is the log's
+	target   Committed // K to reach, while replaying
+	replay   *run      // the chunk being replayed
+	flushes  []Move    // committed, not yet acknowledged; the first one is in flight
+	checking bool      // K is being compared after an uncertain End
+}
+
+// Config is what a Machine needs beside its fold.
+type Config struct {
+	Token      Token
+	CacheBytes int // of decoded states, over all partitions
+}
+
+// New returns a machine that owns nothing yet.
+func New(fold Fold, cfg Config) *Machine {
+	m := &Machine{
+		fold: fold, token: cfg.Token.String(), partitions: make(map[int32]*partition),
+		empty: fold.Encode(nil, fold.New()),
+	}
+	m.cache.init(cfg.CacheBytes)
+	return m
+}
+
+// Step takes one input and returns what to do, in order. The slice is valid
+// until the next call.
+func (m *Machine) Step(in Input) []Effect {
+	m.effects = m.effects[:0]
+	if m.over {
+		return nil
+	}
+	switch in := in.(type) {
+	case Assigned:
+		m.assigned(in.Partitions)
+	case Revoked:
+		m.revoked(in.Partitions)
+	case MetaRead:
+		m.metaRead(in)
+	case CommittedRead:
+		m.committedRead(in)
+	case Replayed:
+		m.replayed(in)
+	case ReplayLoaded:
+		m.replayLoaded(in)
+	case Lost:
+		m.lost(in)
+	case Polled:
+		m.polled(in.Runs)
+	case Seal:
+		m.seal()
+	case Loaded:
+		m.loaded(in)
+	case Produced:
+		m.produced(in.Err)
+	case Ended:
+		m.ended(in)
+	case Flushed:
+		m.flushed(in)
+	case Recheck:
+		m.recheck()
+	default:
+		panic(fmt.Sprintf("engine: unknown input %T", in))
+	}
+	return m.effects
+}
+
+func (m *Machine) emit(e ...Effect) { m.effects = append(m.effects, e...) }
+
+// restart gives up the session. Everything is decided anew by the next one.
+func (m *Machine) restart(format string, args ...any) {
+	if m.over {
+		return
+	}
+	m.over = true
+	m.effects = append(m.effects[:0], Restart{Reason: fmt.Sprintf(format, args...)})
+}
+
+// owned returns the partition if the answer is of its present ownership.
+func (m *Machine) owned(id int32, epoch uint64) *partition {
+	if p := m.partitions[id]; p != nil && p.epoch == epoch {
+		return p
+	}
+	return nil
+}
+
+// WantPoll reports whether to poll: a batch may be gathered, and no partition
+// has two batches that Redis has not acknowledged.
+func (m *Machine) WantPoll() bool {
+	if m.over {
+		return false
+	}
+	if m.batch != nil {
+		return m.batch.phase == gathering
+	}
+	for _, p := range m.partitions {
+		if len(p.flushes) >= 2 || p.checking {
+			return false
+		}
+	}
+	return true
+}
+
+// Gathered returns the number of records that wait for Seal.
+func (m *Machine) Gathered() int {
+	if m.batch == nil || m.batch.phase != gathering {
+		return 0
+	}
+	return m.batch.records
+}
+
+// Idle reports that a stop now would leave nothing to repair: no transaction is
+// open, and Redis has acknowledged every committed one.
+func (m *Machine) Idle() bool {
+	if m.batch != nil && m.batch.phase != gathering {
+		return false
+	}
+	for _, p := range m.partitions {
+		if len(p.flushes) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Counts returns the totals so far.
+func (m *Machine) Counts() Counts { return m.counts }
+
+// CacheBytes returns the memory held by cached states.
+func (m *Machine) CacheBytes() int { return m.cache.bytes }
+
+// Status is one partition as an operator sees it.
+type Status struct {
+	Partition int32
+	Phase     string
+	Position  int64 // K
+	Applied   int64 // R as acknowledged
+	Target    int64 // where a replay ends
+	Refusal   Refusal
+}
+
+// Status returns the owned partitions, sorted.
+func (m *Machine) Status() []Status {
+	out := make([]Status, 0, len(m.partitions))
+	for _, p := range m.partitions {
+		out = append(out, Status{
+			Partition: p.id, Phase: p.phase.String(), Position: p.position, Applied: p.meta.Applied,
+			Target: p.target.Offset, Refusal: p.refusal,
+		})
+	}
+	slices.SortFunc(out, func(a, b Status) int { return int(a.Partition - b.Partition) })
+	return out
+}

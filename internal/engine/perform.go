@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// perform does one effect. What belongs to the session is done here and now,
+// because its order matters; reads and writes of one partition's view run
+// beside it and answer through the inbox.
+func (l *Loop) perform(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case Pause:
+		l.session.Pause(e.Partition)
+	case Resume:
+		l.session.Resume(e.Partition)
+	case Begin, Produce, Release, End, Rewind:
+		l.transact(ctx, e)
+	case Load:
+		l.load(ctx, e.Requests)
+	case ReadMeta, ReadCommitted, Init, Replay, LoadReplay, Flush, MarkInitialized:
+		l.beside(ctx, e)
+	case Refuse:
+		l.cfg.Log.Error("partition refused", "partition", e.Partition, "reason", e.Refusal.Reason, "cause", e.Refusal.Sentence, "fix", e.Refusal.Fix)
+		if l.cfg.Hooks.Refused != nil {
+			l.cfg.Hooks.Refused(e.Partition, e.Refusal)
+		}
+	case Restart:
+		l.err = errors.New(e.Reason)
+	default:
+		panic(fmt.Sprintf("engine: unknown effect %T", e))
+	}
+}
+
+// transact performs the transaction's own effects. After a failure the rest is
+// skipped up to Release, which always happens: End with a rebalance held back
+// would wait for itself.
+func (l *Loop) transact(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case Begin:
+		l.producing, l.failed = true, l.session.Begin()
+	case Produce:
+		if l.failed == nil && len(e.Outputs) > 0 {
+			l.failed = l.session.Produce(ctx, e.Outputs)
+		}
+	case Release:
+		l.session.Release()
+		if l.producing {
+			if l.failed != nil {
+				l.cfg.Log.Warn("outputs not acknowledged, the transaction is aborted", "error", l.failed)
+			}
+			l.producing = false
+			l.pending = append(l.pending, Produced{l.failed})
+		}
+	case End:
+		l.end(ctx, e.Commit, e.Offsets)
+	case Rewind:
+		l.end(ctx, false, nil)
+	}
+}
+
+func (l *Loop) end(ctx context.Context, commit bool, offsets map[int32]Commit) {
+	bounded, cancel := context.WithTimeout(ctx, l.cfg.EndTimeout)
+	defer cancel()
+	committed, err := l.session.End(bounded, commit, offsets)
+	if errors.Is(err, ErrFenced) {
+		l.err = err
+		return
+	}
+	if l.cfg.Hooks.Batch != nil && offsets != nil {
+		l.cfg.Hooks.Batch(BatchInfo{Records: l.records, Outcome: outcome(committed, err), Took: time.Since(l.firstAt)})
+	}
+	l.pending = append(l.pending, Ended{committed, err})
+}
+
+func outcome(committed bool, err error) string {
+	switch {
+	case err != nil:
+		return "error"
+	case committed:
+		return "committed"
+	}
+	return "not_committed"
+}
+
+// load reads the batch's values, several partitions side by side. Its failure
+// is not retried here, while rebalances are held back: the batch is dropped,
+// and the next poll waits a little longer each time.
+func (l *Loop) load(ctx context.Context, requests []LoadRequest) {
+	results := make([]LoadResult, len(requests))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, r := range requests {
+		group.Go(func() error {
+			meta, values, err := l.store.Load(groupCtx, r.Partition, r.Generation, r.Keys)
+			results[i] = LoadResult{meta, values}
+			return err
+		})
+	}
+	err := group.Wait()
+	if err == nil {
+		if l.loadFails > 0 {
+			l.cfg.Log.Info("redis answers again")
+		}
+		l.loadFails = 0
+	} else {
+		if l.loadFails == 0 {
+			l.cfg.Log.Warn("redis does not answer, events wait in the log", "error", err)
+		}
+		l.pollAt = time.Now().Add(backoff(l.loadFails))
+		l.loadFails++
+	}
+	l.pending = append(l.pending, Loaded{results, err})
+}
+
+// beside runs a partition's own effect in a goroutine, repeated until it has
+// an answer.
+func (l *Loop) beside(ctx context.Context, e Effect) {
+	var what string
+	var try func() (Input, error)
+	switch e := e.(type) {
+	case ReadMeta:
+		what, try = "read the position in redis", func() (Input, error) {
+			meta, err := l.store.Meta(ctx, e.Partition)
+			return MetaRead{e.Partition, e.Epoch, meta}, err
+		}
+	case Init:
+		what, try = "begin the partition in redis", func() (Input, error) {
+			meta, err := l.store.Init(ctx, e.Partition, e.Old, e.Token, e.Start)
+			return MetaRead{e.Partition, e.Epoch, meta}, err
+		}
+	case LoadReplay:
+		what, try = "load states from redis", func() (Input, error) {
+			meta, values, err := l.store.Load(ctx, e.Request.Partition, e.Request.Generation, e.Request.Keys)
+			return ReplayLoaded{e.Request.Partition, e.Request.Epoch, LoadResult{meta, values}}, err
+		}
+	case Flush:
+		began := time.Now()
+		what, try = "move redis", func() (Input, error) {
+			meta, err := l.store.Apply(ctx, e.Partition, e.Move)
+			if err == nil && l.cfg.Hooks.Flushed != nil {
+				l.cfg.Hooks.Flushed(time.Since(began), len(e.Move.Values))
+			}
+			return Flushed{e.Partition, e.Epoch, meta}, err
+		}
+	case ReadCommitted:
+		what, try = "read the committed offset", func() (Input, error) {
+			c, err := l.positions.Committed(ctx, e.Partition)
+			return CommittedRead{e.Partition, e.Epoch, c}, err
+		}
+	case Replay:
+		what, try = "replay the log", func() (Input, error) {
+			records, next, err := l.positions.Replay(ctx, e.Partition, e.From, e.To)
+			if errors.Is(err, ErrLogStart) {
+				return Lost{e.Partition, e.Epoch, err}, nil
+			}
+			return Replayed{e.Partition, e.Epoch, records, next}, err
+		}
+	case MarkInitialized:
+		what, try = "note the first commit in the manifest", func() (Input, error) {
+			return nil, l.positions.MarkInitialized(ctx, e.Partition)
+		}
+	}
+	l.async.Go(func() { l.until(ctx, what, try) })
+}
+
+// until repeats try until it has an answer or ctx ends. It says so once when
+// the trouble begins, every ten seconds while it lasts, and once when it ends.
+func (l *Loop) until(ctx context.Context, what string, try func() (Input, error)) {
+	var said time.Time
+	for n := 0; ; n++ {
+		in, err := try()
+		if err == nil {
+			if n > 0 {
+				l.cfg.Log.Info("succeeded again: "+what, "attempts", n+1)
+			}
+			if in != nil {
+				l.inbox.Put(in)
+			}
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(said) > 10*time.Second {
+			said = time.Now()
+			l.cfg.Log.Warn("cannot "+what+", trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff(n)):
+		}
+	}
+}
+
+// backoff is the wait after the nth failure: from 50 ms to 2 s, half of it jitter.
+func backoff(n int) time.Duration {
+	d := 50 * time.Millisecond << min(n, 6)
+	d = min(d, 2*time.Second)
+	return d/2 + rand.N(d/2)
+}

@@ -1,0 +1,88 @@
+package engine
+
+import "fmt"
+
+// Refusal says why a partition is not processed, for an operator.
+type Refusal struct {
+	// Reason is a stable word: reset, stamp, token, no-commit, lost-log,
+	// truncated, gap or diverged.
+	Reason   string
+	Sentence string // cause, evidence and consequence
+	Fix      string // the next command or action
+}
+
+func (r Refusal) String() string { return r.Sentence + "; " + r.Fix }
+
+const paused = "its events wait and nothing is lost"
+
+func refuseStamp(id int32, c Committed, err error) Refusal {
+	return Refusal{
+		"stamp",
+		fmt.Sprintf("partition %d: the committed offset %d was not written by Veltrix: %v; somebody reset the group's offsets, and going on would count events twice or skip them; %s", id, c.Offset, err, paused),
+		"restore the offset that was there, or run: veltrix verify, to see what differs",
+	}
+}
+
+func refuseToken(id int32, c Committed, found, want string) Refusal {
+	return Refusal{
+		"token",
+		fmt.Sprintf("partition %d: the commit at %d belongs to %q and this processor to %q: another cluster, topic, partition count or rules version; %s", id, c.Offset, found, want, paused),
+		"start the processor with the rules and brokers that wrote the commit",
+	}
+}
+
+func refuseReset(id int32, c Committed, m Meta) Refusal {
+	return Refusal{
+		"reset",
+		fmt.Sprintf("partition %d: Redis has applied up to %d and the group's committed offset is %d: the offset went back, and going on would notify players twice; %s", id, m.Applied, c.Offset, paused),
+		fmt.Sprintf("restore the group's offset to %d with its metadata, or run: veltrix verify", m.Applied),
+	}
+}
+
+func refuseNoCommit(id int32, c Committed, m Meta) Refusal {
+	return Refusal{
+		"no-commit",
+		fmt.Sprintf("partition %d: nothing is committed, but it was processed before (manifest: %t, Redis: offset %d of token %q): the group was deleted or its offsets expired; %s", id, c.Initialized, m.Applied, m.Token, paused),
+		"restore the group's offsets, or choose a new prefix to start from nothing",
+	}
+}
+
+func refuseLost(id int32, c Committed, need int64) Refusal {
+	return Refusal{
+		"lost-log",
+		fmt.Sprintf("partition %d: the log starts at %d and the records from %d are needed: retention or a deletion removed events that were not yet counted in Redis (committed offset %d); %s", id, c.LogStart, need, c.Offset, "the rest waits"),
+		"restore the records from a mirror, and lengthen retention.ms of the events topic",
+	}
+}
+
+func refuseTruncated(id int32, c Committed) Refusal {
+	return Refusal{
+		"truncated",
+		fmt.Sprintf("partition %d: the log ends at %d, before the committed offset %d: the broker lost acknowledged records; %s", id, c.LogEnd, c.Offset, paused),
+		"bring back the replica that has them; check min.insync.replicas and unclean.leader.election.enable",
+	}
+}
+
+func refuseGap(id int32, at, next int64) Refusal {
+	return Refusal{
+		"gap",
+		fmt.Sprintf("partition %d: after offset %d comes %d: records are missing from the events topic, by compaction, a transactional producer or a fault; %s", id, at, next, paused),
+		"check cleanup.policy and the producers of the events topic",
+	}
+}
+
+func refuseReplay(id int32, at int64, err error) Refusal {
+	return Refusal{
+		"lost-log",
+		fmt.Sprintf("partition %d: the records from %d cannot be replayed into Redis: %v; %s", id, at, err, paused),
+		"restore the records from a mirror, and lengthen retention.ms of the events topic",
+	}
+}
+
+func refuseDiverged(id int32, promised, found Stamp) Refusal {
+	return Refusal{
+		"diverged",
+		fmt.Sprintf("partition %d: folding the log again gave %q and the commit promises %q: the log holds other records than those that were committed, or the rules are not the same; %s", id, found, promised, paused),
+		"run: veltrix verify, and compare the topic with its mirror",
+	}
+}

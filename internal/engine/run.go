@@ -1,0 +1,178 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// run is consecutive records of one partition on their way through a batch or
+// a replay.
+type run struct {
+	p       *partition
+	epoch   uint64 // the ownership it was polled under
+	from    int64
+	to      int64 // the offset after the last record
+	records []Record
+	items   []Item
+	entries []*entry // parallel to items; nil where no state is needed
+	asked   []*entry // entries whose load this run asked for
+	touched []*entry // entries with an overlay, in the order of first touch
+	stamp   Stamp    // at to, once folded
+	values  []KeyValue
+	digests []uint64 // parallel to values
+}
+
+func newRun(p *partition) *run {
+	return &run{p: p, epoch: p.epoch, from: p.position, to: p.position, stamp: p.stamp}
+}
+
+// add appends records, which must follow without a gap.
+func (r *run) add(records []Record) error {
+	for i := range records {
+		if records[i].Offset != r.to {
+			return fmt.Errorf("offset %d follows %d", records[i].Offset, r.to)
+		}
+		r.to++
+	}
+	r.records = append(r.records, records...)
+	return nil
+}
+
+// prepare decodes the records and finds their participants; it returns the
+// keys that have to be loaded.
+func (m *Machine) prepare(r *run) []string {
+	of := m.cache.of(r.p.id)
+	r.items = make([]Item, len(r.records))
+	r.entries = make([]*entry, len(r.records))
+	var keys []string
+	for i := range r.records {
+		item := m.fold.Decode(&r.records[i])
+		r.items[i] = item
+		if item.Key == "" {
+			continue
+		}
+		e := of[item.Key]
+		if e == nil {
+			e = m.cache.add(of, r.p.id, item.Key)
+			r.asked = append(r.asked, e)
+			keys = append(keys, e.key)
+		}
+		r.entries[i] = e
+	}
+	return keys
+}
+
+// fill puts loaded values into the entries that the run asked for. The
+// position they were read with must be one that this machine put there: what
+// Redis acknowledged, or the target of the move in flight.
+func (m *Machine) fill(r *run, got LoadResult) error {
+	p := r.p
+	want := Meta{Exists: true, Token: m.token, Generation: p.meta.Generation, Applied: p.meta.Applied}
+	verified := got.Meta.Intact && got.Meta.Same(want)
+	if len(p.flushes) > 0 {
+		want.Applied = p.flushes[0].To
+		verified = verified || got.Meta.Intact && got.Meta.Same(want)
+	}
+	if !verified {
+		return fmt.Errorf("partition %d: redis is at offset %d (intact: %t) of token %q, expected %d", p.id, got.Meta.Applied, got.Meta.Intact, got.Meta.Token, p.meta.Applied)
+	}
+	for i, e := range r.asked {
+		value := got.Values[i]
+		if value != nil {
+			state, err := m.fold.Load(value)
+			if err != nil {
+				return fmt.Errorf("partition %d: state of %q: %w", p.id, e.key, err)
+			}
+			e.state, e.digest = state, valueDigest(e.key, value)
+			m.cache.resize(e)
+		}
+	}
+	r.asked = nil
+	return nil
+}
+
+// foldRun folds the records into overlays, encodes what changed, and leaves
+// the stamp at the run's end.
+func (m *Machine) foldRun(r *run, out *Outputs) {
+	for i := range r.records {
+		var s State
+		if e := r.entries[i]; e != nil {
+			if e.overlay == nil {
+				e.overlay = m.fold.New()
+				if e.state != nil {
+					e.overlay = m.fold.Clone(e.state)
+				}
+				r.touched = append(r.touched, e)
+			}
+			s = e.overlay
+		}
+		m.fold.Apply(s, &r.records[i], r.items[i], out)
+		r.stamp.Chain = chain(r.stamp.Chain, &r.records[i])
+	}
+	m.encodeRun(r)
+}
+
+// encodeRun encodes each touched participant once. One that came out as it
+// went in is not written.
+func (m *Machine) encodeRun(r *run) {
+	var arena []byte
+	ends := make([]int, len(r.touched))
+	for i, e := range r.touched {
+		arena = m.fold.Encode(arena, e.overlay)
+		ends[i] = len(arena)
+	}
+	r.values = make([]KeyValue, 0, len(r.touched))
+	start := 0
+	for i, e := range r.touched {
+		value := arena[start:ends[i]:ends[i]]
+		start = ends[i]
+		if e.state == nil && bytes.Equal(value, m.empty) {
+			continue
+		}
+		digest := valueDigest(e.key, value)
+		if e.state != nil && digest == e.digest {
+			continue
+		}
+		r.stamp.Digest += digest
+		if e.state != nil {
+			r.stamp.Digest -= e.digest
+		}
+		r.values = append(r.values, KeyValue{e.key, value})
+		r.digests = append(r.digests, digest)
+	}
+}
+
+// merge makes a run's overlays the state, and moves Redis.
+func (m *Machine) merge(r *run) {
+	p, next := r.p, 0
+	for _, e := range r.touched {
+		if next < len(r.values) && r.values[next].Key == e.key {
+			e.state, e.digest, e.dirtyTo = e.overlay, r.digests[next], r.to
+			next++
+			m.cache.resize(e)
+		}
+		e.overlay = nil
+		m.cache.touch(e)
+	}
+	p.position, p.stamp = r.to, r.stamp
+	p.flushes = append(p.flushes, Move{
+		Token: m.token, Generation: p.meta.Generation, From: r.from, To: r.to,
+		Chain: r.stamp.Chain, Digest: r.stamp.Digest, Values: r.values,
+	})
+	if len(p.flushes) == 1 {
+		m.emit(Flush{p.id, p.epoch, p.flushes[0]})
+	}
+}
+
+// discard drops a run's overlays, and the entries that were never loaded.
+func (m *Machine) discard(r *run) {
+	for _, e := range r.touched {
+		e.overlay = nil
+	}
+	if m.owned(r.p.id, r.epoch) == nil {
+		return // the cache of that ownership is gone already
+	}
+	for _, e := range r.asked {
+		m.cache.remove(e)
+	}
+}
