@@ -1,0 +1,167 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// replayChunk bounds the records of one Replay.
+const replayChunk = 10_000
+
+// Positions implements engine.Positions. It is shared by all sessions of a
+// process and safe for concurrent use.
+type Positions struct {
+	cfg   Config
+	cl    *kgo.Client
+	group string
+}
+
+// NewPositions returns a reader of positions of the processor group.
+func NewPositions(cfg Config) (*Positions, error) {
+	versions := kversion.Stable()
+	versions.SetMaxKeyVersion(kmsg.OffsetFetch.Int16(), 9) // from 10 on, topics go only by ID
+	cl, err := kgo.NewClient(cfg.Options(kgo.MaxVersions(versions))...)
+	if err != nil {
+		return nil, fmt.Errorf("create the client that reads positions: %w", err)
+	}
+	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup()}, nil
+}
+
+// Close ends the client.
+func (p *Positions) Close() { p.cl.Close() }
+
+// Committed implements engine.Positions. The request names the partition: one
+// that asks for all leaves out, without an error, a partition whose first
+// commit is still pending.
+func (p *Positions) Committed(ctx context.Context, partition int32) (engine.Committed, error) {
+	var c engine.Committed
+	for {
+		stable, err := p.fetchCommitted(ctx, partition, &c)
+		if err != nil {
+			return c, err
+		}
+		if stable {
+			break
+		}
+		select { // a transaction on it is pending: usually tens of milliseconds
+		case <-ctx.Done():
+			return c, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if c.Absent {
+		manifest, err := ReadManifest(ctx, p.cfg)
+		if err != nil {
+			return c, err
+		}
+		c.Initialized = manifest != nil && slices.Contains(manifest.Initialized, partition)
+	}
+	start, end, err := p.bounds(ctx, partition)
+	c.LogStart, c.LogEnd = start, end
+	return c, err
+}
+
+func (p *Positions) fetchCommitted(ctx context.Context, partition int32, c *engine.Committed) (stable bool, err error) {
+	topic := p.cfg.Topic("events")
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = true
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = p.group
+	t := kmsg.NewOffsetFetchRequestGroupTopic()
+	t.Topic, t.Partitions = topic, []int32{partition}
+	group.Topics = append(group.Topics, t)
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(ctx, p.cl)
+	if err != nil {
+		return false, fmt.Errorf("fetch the committed offset of partition %d: %w", partition, err)
+	}
+	for _, g := range resp.Groups {
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
+			return false, fmt.Errorf("fetch the committed offset of partition %d: %w", partition, err)
+		}
+		for _, t := range g.Topics {
+			for _, r := range t.Partitions {
+				if r.Partition != partition {
+					continue
+				}
+				err := kerr.ErrorForCode(r.ErrorCode)
+				if errors.Is(err, kerr.UnstableOffsetCommit) {
+					return false, nil
+				}
+				if err != nil {
+					return false, fmt.Errorf("fetch the committed offset of partition %d: %w", partition, err)
+				}
+				c.Absent, c.Offset = r.Offset < 0, r.Offset
+				if r.Metadata != nil {
+					c.Metadata = *r.Metadata
+				}
+				return true, nil
+			}
+		}
+	}
+	return false, fmt.Errorf("fetch the committed offset of partition %d: the answer leaves it out", partition)
+}
+
+func (p *Positions) bounds(ctx context.Context, partition int32) (start, end int64, err error) {
+	adm, topic := kadm.NewClient(p.cl), p.cfg.Topic("events")
+	starts, err := adm.ListStartOffsets(ctx, topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("list the log's start: %w", err)
+	}
+	ends, err := adm.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("list the log's end: %w", err)
+	}
+	s, ok1 := starts.Lookup(topic, partition)
+	e, ok2 := ends.Lookup(topic, partition)
+	if !ok1 || !ok2 {
+		return 0, 0, fmt.Errorf("list the log's bounds: partition %d is missing", partition)
+	}
+	return s.Offset, e.Offset, nil
+}
+
+// Replay implements engine.Positions.
+func (p *Positions) Replay(ctx context.Context, partition int32, from, to int64) ([]wire.Record, int64, error) {
+	to = min(to, from+replayChunk)
+	records := make([]wire.Record, 0, to-from)
+	err := ReadPartition(ctx, p.cfg, p.cfg.Topic("events"), partition, from, to, true, func(chunk []wire.Record) error {
+		records = append(records, chunk...)
+		return nil
+	})
+	return records, to, err
+}
+
+// MarkInitialized implements engine.Positions.
+func (p *Positions) MarkInitialized(ctx context.Context, partition int32) error {
+	_, err := UpdateManifest(ctx, p.cfg, func(old *Manifest) (*Manifest, error) {
+		if old == nil {
+			return nil, errors.New("the manifest is missing: run veltrix topics apply")
+		}
+		if slices.Contains(old.Initialized, partition) {
+			return old, nil
+		}
+		next := *old
+		next.Initialized = append(slices.Clone(old.Initialized), partition)
+		slices.Sort(next.Initialized)
+		return &next, nil
+	})
+	return err
+}

@@ -1,0 +1,302 @@
+package kafkalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// SessionConfig names one member of the processor group.
+type SessionConfig struct {
+	Config
+	Slot               int // names the transactional ID and the static member
+	SessionTimeout     time.Duration
+	TransactionTimeout time.Duration // shorter than SessionTimeout
+	RebalanceTimeout   time.Duration
+	LeaveOnStop        bool // give the partitions away at once on Close
+}
+
+// ProcessorGroup returns the consumer group of the processors.
+func (c Config) ProcessorGroup() string { return c.Prefix + ".processor" }
+
+// transactionalID is stable per slot on a real broker: starting it again
+// aborts what its predecessor left open.
+func (c Config) transactionalID(name string) string {
+	id := c.Prefix + "." + name
+	if c.BootID != "" {
+		id += "." + c.BootID
+	}
+	return id
+}
+
+func (c SessionConfig) instanceID() string { return fmt.Sprintf("%s.processor.%d", c.Prefix, c.Slot) }
+
+// Session implements engine.Session on a group transact session: one group
+// member, one transactional ID.
+type Session struct {
+	cfg      SessionConfig
+	txn      *kgo.GroupTransactSession
+	reroute  Producer
+	events   string
+	topics   [3]string // by engine.Topic
+	held     bool      // records were polled since the last Release
+	headers  []wire.Header
+	mu       sync.Mutex
+	produced error // the first failed output of the transaction
+}
+
+// Producer appends records outside of transactions, acknowledged by all
+// in-sync replicas when it returns.
+type Producer interface {
+	ProduceSync(ctx context.Context, records ...*kgo.Record) kgo.ProduceResults
+}
+
+// NewSession joins the group. notify is told of assignments and revocations,
+// in their order, before records of newly assigned partitions can be polled;
+// those start paused. reroute writes to the events topic.
+func NewSession(cfg SessionConfig, reroute Producer, notify func(engine.Input)) (*Session, error) {
+	s := &Session{cfg: cfg, reroute: reroute, events: cfg.Topic("events")}
+	s.topics[engine.Notifications] = cfg.Topic("notifications")
+	s.topics[engine.Rejected] = cfg.Topic("rejected")
+	s.topics[engine.Events] = s.events
+	revoked := func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+		if ids := parts[s.events]; len(ids) > 0 {
+			notify(engine.Revoked{Partitions: ids})
+		}
+	}
+	assigned := func(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
+		if ids := parts[s.events]; len(ids) > 0 {
+			cl.PauseFetchPartitions(parts) // before the first fetch: the engine resumes
+			notify(engine.Assigned{Partitions: ids})
+		}
+	}
+	txn, err := kgo.NewGroupTransactSession(cfg.Options(
+		kgo.ConsumerGroup(cfg.ProcessorGroup()),
+		kgo.ConsumeTopics(s.events),
+		kgo.InstanceID(cfg.instanceID()),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(cfg.SessionTimeout),
+		kgo.RebalanceTimeout(cfg.RebalanceTimeout),
+		kgo.HeartbeatInterval(cfg.SessionTimeout/5),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // the default would skip silently
+		kgo.OnPartitionsAssigned(assigned),
+		kgo.OnPartitionsRevoked(revoked),
+		kgo.OnPartitionsLost(revoked),
+		kgo.TransactionalID(cfg.transactionalID(fmt.Sprintf("processor.%d", cfg.Slot))),
+		kgo.TransactionTimeout(cfg.TransactionTimeout),
+		kgo.RetryTimeout(cfg.RebalanceTimeout+cfg.SessionTimeout), // longer than a rebalance
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(0), // a batch's outputs are handed over together
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
+	}
+	s.txn = txn
+	return s, nil
+}
+
+// Poll implements engine.Session.
+func (s *Session) Poll(ctx context.Context, recordsMax int) ([]engine.Run, error) {
+	fetches := s.txn.PollRecords(ctx, max(recordsMax, 1))
+	runs, err := s.runs(fetches)
+	switch {
+	case len(runs) > 0:
+		s.held = true
+	case !s.held:
+		s.txn.AllowRebalance() // even an empty poll may hold them back
+	}
+	return runs, err
+}
+
+func (s *Session) runs(fetches kgo.Fetches) ([]engine.Run, error) {
+	var runs []engine.Run
+	var fatal error
+	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
+		switch err := t.Err; {
+		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		case errors.Is(err, kerr.FencedInstanceID):
+			fatal = fmt.Errorf("member %s: %w", s.cfg.instanceID(), engine.ErrFenced)
+		case t.Topic == s.events && t.Partition >= 0:
+			runs = append(runs, engine.Run{Partition: t.Partition, Err: err})
+		default:
+			fatal = fmt.Errorf("poll: %w", err)
+		}
+		if len(t.Records) > 0 {
+			runs = append(runs, engine.Run{Partition: t.Partition, Records: Records(t.Records)})
+		}
+	})
+	return runs, fatal
+}
+
+// Records translates fetched records; keys, values and header values are
+// shared with the fetch.
+func Records(in []*kgo.Record) []wire.Record {
+	n := 0
+	for _, r := range in {
+		n += len(r.Headers)
+	}
+	out, headers := make([]wire.Record, len(in)), make([]wire.Header, 0, n)
+	for i, r := range in {
+		first := len(headers)
+		for _, h := range r.Headers {
+			headers = append(headers, wire.Header{Key: h.Key, Value: h.Value})
+		}
+		out[i] = wire.Record{
+			Partition: r.Partition, LeaderEpoch: r.LeaderEpoch, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro(),
+			Key: r.Key, Value: r.Value, Headers: headers[first:len(headers):len(headers)],
+		}
+	}
+	return out
+}
+
+// Pause implements engine.Session.
+func (s *Session) Pause(partition int32) {
+	s.txn.Client().PauseFetchPartitions(map[string][]int32{s.events: {partition}})
+}
+
+// Resume implements engine.Session.
+func (s *Session) Resume(partition int32) {
+	s.txn.Client().ResumeFetchPartitions(map[string][]int32{s.events: {partition}})
+}
+
+// Begin implements engine.Session.
+func (s *Session) Begin() error {
+	s.produced = nil
+	if err := s.txn.Begin(); err != nil {
+		return fmt.Errorf("begin the transaction: %w", err)
+	}
+	return nil
+}
+
+// Produce implements engine.Session.
+func (s *Session) Produce(ctx context.Context, outputs []engine.Output) error {
+	var rerouted []*kgo.Record
+	for i := range outputs {
+		r := s.record(&outputs[i])
+		if outputs[i].Topic == engine.Events {
+			rerouted = append(rerouted, r)
+			continue
+		}
+		s.txn.Produce(ctx, r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				s.fail(err)
+			}
+		})
+	}
+	if len(rerouted) > 0 {
+		// Acknowledged before End: a crash in between appends them twice, and
+		// the identity makes them count once.
+		if err := s.reroute.ProduceSync(ctx, rerouted...).FirstErr(); err != nil {
+			s.fail(fmt.Errorf("reroute: %w", err))
+		}
+	}
+	if err := s.txn.Client().Flush(ctx); err != nil {
+		return fmt.Errorf("flush outputs: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.produced
+}
+
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.produced == nil {
+		s.produced = fmt.Errorf("produce: %w", err)
+	}
+}
+
+func (s *Session) record(o *engine.Output) *kgo.Record {
+	headers := make([]kgo.RecordHeader, len(o.Headers))
+	for i, h := range o.Headers {
+		headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+	}
+	return &kgo.Record{Topic: s.topics[o.Topic], Partition: o.Partition, Key: o.Key, Value: o.Value, Headers: headers}
+}
+
+// Release implements engine.Session.
+func (s *Session) Release() {
+	s.held = false
+	s.txn.AllowRebalance()
+}
+
+// End implements engine.Session. What is committed is checked against offsets
+// in the commit request itself: the client commits what was polled, and only
+// the engine knows what was folded.
+func (s *Session) End(ctx context.Context, commit bool, offsets map[int32]engine.Commit) (bool, error) {
+	ctx = kgo.PreTxnCommitFnContext(ctx, func(req *kmsg.TxnOffsetCommitRequest) error {
+		return s.stamp(req, offsets)
+	})
+	committed, err := s.txn.End(ctx, kgo.TransactionEndTry(commit))
+	if errors.Is(err, kerr.FencedInstanceID) {
+		return committed, fmt.Errorf("end the transaction: %w: %w", engine.ErrFenced, err)
+	}
+	if err != nil {
+		return committed, fmt.Errorf("end the transaction: %w", err)
+	}
+	return committed, nil
+}
+
+func (s *Session) stamp(req *kmsg.TxnOffsetCommitRequest, offsets map[int32]engine.Commit) error {
+	n := 0
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			p := &req.Topics[i].Partitions[j]
+			want, ok := offsets[p.Partition]
+			if !ok || want.Offset != p.Offset {
+				return fmt.Errorf("partition %d would be committed at %d, but %d was folded", p.Partition, p.Offset, want.Offset)
+			}
+			p.Metadata = kmsg.StringPtr(want.Metadata)
+			n++
+		}
+	}
+	if n != len(offsets) {
+		return fmt.Errorf("%d partitions would be committed, but %d were folded", n, len(offsets))
+	}
+	return nil
+}
+
+// Close implements engine.Session. A static member stays in the group until
+// its session times out, so that a restart takes its partitions back; with
+// LeaveOnStop it is removed at once.
+func (s *Session) Close(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if s.cfg.LeaveOnStop {
+			s.leave(ctx)
+		}
+		s.txn.CloseAllowingRebalance()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done(): // Close has been seen to hang; the process goes on
+	}
+}
+
+func (s *Session) leave(ctx context.Context) {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = s.cfg.ProcessorGroup()
+	member := kmsg.NewLeaveGroupRequestMember()
+	id, instance := "", s.cfg.instanceID()
+	id, _ = s.txn.Client().GroupMetadata()
+	member.MemberID, member.InstanceID = id, &instance
+	req.Members = append(req.Members, member)
+	// If it cannot leave now, the session timeout removes it.
+	_, _ = req.RequestWith(ctx, s.txn.Client())
+}
