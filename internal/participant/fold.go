@@ -66,15 +66,15 @@ func (f *Fold) Apply(h *History, e *Event, out *Outcome) {
 		return
 	}
 	at := h.place(e.Stamp())
-	extends := at == len(h.Tail)
-	if extends {
-		if !f.extend(h, e, out) {
-			return
-		}
-	} else if !f.insert(h, e, at, out) {
-		return
+	accepted := false
+	if at == len(h.Tail) {
+		accepted = f.extend(h, e, out)
+	} else {
+		accepted = f.insert(h, e, at, out)
 	}
-	f.settle(h, e, extends, out)
+	if accepted {
+		f.settle(h, e, out)
+	}
 }
 
 // admit decides whether e may take a place in the order. The order of its
@@ -117,8 +117,7 @@ func (f *Fold) floorText(h *History) string {
 		" behind the participant's newest one, at " + timeText(h.Newest)
 }
 
-// extend accepts e at the end of the tail: one step, nothing folded again. It
-// leaves the head as it was before in out.undo.
+// extend accepts e at the end of the tail: one step, nothing folded again.
 func (f *Fold) extend(h *History, e *Event, out *Outcome) bool {
 	out.undo = append(out.undo[:0], h.Head...)
 	entry := entryOf(e)
@@ -133,7 +132,7 @@ func (f *Fold) extend(h *History, e *Event, out *Outcome) bool {
 
 // settle moves the floor to where the newly accepted event allows, and what is
 // then at or below it into the base.
-func (f *Fold) settle(h *History, e *Event, extended bool, out *Outcome) {
+func (f *Fold) settle(h *History, e *Event, out *Outcome) {
 	h.Newest = max(h.Newest, e.Time)
 	floor := Stamp{Time: addTime(h.Newest, -f.schema.Order.Grace)}
 	if floor.Compare(h.Floor) < 0 {
@@ -154,8 +153,9 @@ func (f *Fold) settle(h *History, e *Event, extended bool, out *Outcome) {
 	switch {
 	case k == len(h.Tail):
 		copy(h.Base, h.Head)
-	case extended && k == len(h.Tail)-1:
-		// All but the new one: that is the head as it was before it.
+	case k == len(h.Tail)-1:
+		// All but the last: extend and insert both leave the state before the
+		// tail's last event there.
 		copy(h.Base, out.undo)
 	default:
 		for i := range h.Tail[:k] {

@@ -210,7 +210,7 @@ func TestStateIsTheFoldOfTheAccepted(t *testing.T) {
 		order.Ring = rapid.IntRange(0, 3).Draw(t, "ring")
 		program := hunt.New(order)
 		fold := participant.NewFold(program)
-		events := drawEvents(t, []int{hunt.Find, hunt.Find, hunt.Spend, hunt.Double, hunt.Tick, -1})
+		events := drawEvents(t, []int{hunt.Find, hunt.Find, hunt.Spend, hunt.Spend, hunt.Spend, hunt.Double, hunt.Tick, -1})
 
 		h, seen := participant.NewHistory(program.Schema()), newScreen()
 		var out participant.Outcome
@@ -228,6 +228,9 @@ func TestStateIsTheFoldOfTheAccepted(t *testing.T) {
 				t.Fatalf("tail %d, ring %d: over the bounds", len(h.Tail), len(h.Ring))
 			}
 			floor := h.Floor
+			if floor.Compare(before.Floor) < 0 || h.Newest < before.Newest {
+				t.Fatalf("floor or newest went back: %+v\n%+v", before, h)
+			}
 			for i := range h.Tail {
 				if h.Tail[i].Stamp.Compare(floor) <= 0 {
 					t.Fatalf("the tail is not in order above the floor: %+v", h)

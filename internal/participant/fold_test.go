@@ -157,6 +157,9 @@ func TestFuture(t *testing.T) {
 func TestTimesAtTheEndsDoNotWrap(t *testing.T) {
 	p := newPlayer(t, hunt.DefaultOrder())
 	p.apply(hunt.Event("1", math.MinInt64+1, hunt.Tick), participant.Applied)
+	if p.h.Floor.Time != math.MinInt64 {
+		t.Fatalf("floor %d", p.h.Floor.Time)
+	}
 	p.apply(hunt.Event("2", math.MaxInt64, hunt.Tick), participant.Applied)
 	p.apply(hunt.Event("1", math.MinInt64+1, hunt.Tick), participant.Duplicate)
 	p.score(2)
@@ -264,6 +267,23 @@ func TestMaxTail(t *testing.T) {
 		t.Fatalf("tail %d, floor %+v, base %d", len(p.h.Tail), p.h.Floor, p.h.Base[hunt.Score].Int)
 	}
 	p.score(5)
+}
+
+// Other rules may allow a longer tail or grace; what is settled stays settled.
+func TestFloorStaysWhereOtherRulesPutIt(t *testing.T) {
+	order := hunt.DefaultOrder()
+	order.MaxTail = 1
+	p := newPlayer(t, order)
+	for i, id := range []string{"a", "b", "c"} {
+		p.apply(hunt.Event(id, int64(i+1)*second, hunt.Tick), participant.Applied)
+	}
+	order.MaxTail = 256
+	p.fold = participant.NewFold(hunt.New(order))
+	p.apply(hunt.Event("d", 4*second, hunt.Tick), participant.Applied)
+	if p.h.Floor.Time != 2*second {
+		t.Fatalf("floor %+v, want it to stay at b", p.h.Floor)
+	}
+	p.apply(hunt.Event("e", second, hunt.Tick), participant.Late)
 }
 
 func TestNoTailAtAll(t *testing.T) {

@@ -11,22 +11,34 @@ import (
 
 func TestCloneIsIndependent(t *testing.T) {
 	order := hunt.DefaultOrder()
-	order.MaxTail = 6
-	p := newPlayer(t, order)
-	for i := range 10 {
-		p.apply(hunt.Finding(fmt.Sprint("e", i), int64(10+i)*second, fmt.Sprint("c", i%7), 20), participant.Applied)
+	order.MaxTail, order.Ring = 6, 3
+	history := func() *player {
+		p := newPlayer(t, order)
+		for i := range 10 {
+			p.apply(hunt.Finding(fmt.Sprint("e", i), int64(10+i)*second, fmt.Sprint("c", i%7), 20), participant.Applied)
+		}
+		return p
 	}
+	p, want := history(), history().h
 	kept := p.h.Clone()
-	again := p.h.Clone()
-	for i := range 30 {
-		// Before, between and after what is there, so that every part changes.
-		p.fold.Apply(p.h, hunt.Finding(fmt.Sprint("x", i), int64(13+i)*second+second/2, fmt.Sprint("d", i), 9), &p.out)
+	change := func(h *participant.History) {
+		for i := range 30 {
+			// Before, between and after what is there, so that every part changes.
+			p.fold.Apply(h, hunt.Finding(fmt.Sprint("x", i), int64(13+i)*second+second/2, fmt.Sprint("d", i), 9), &p.out)
+		}
 	}
-	if reflect.DeepEqual(kept, p.h) {
-		t.Fatal("nothing changed: the test shows nothing")
+	change(p.h)
+	if !reflect.DeepEqual(kept, want) {
+		t.Fatalf("changing a history changed its clone:\n%+v\n%+v", kept, want)
 	}
-	if !reflect.DeepEqual(kept, again) {
-		t.Fatalf("changing a history changed its clone:\n%+v\n%+v", kept, again)
+	q := history()
+	clone := q.h.Clone()
+	change(clone)
+	if !reflect.DeepEqual(q.h, want) {
+		t.Fatalf("changing a clone changed the original:\n%+v\n%+v", q.h, want)
+	}
+	if !reflect.DeepEqual(clone, p.h) || reflect.DeepEqual(clone, want) {
+		t.Fatal("a clone and its original must change alike")
 	}
 }
 

@@ -104,9 +104,11 @@ func (h *Hunt) Step(state []participant.Value, o *participant.Occurrence, notice
 	case Find:
 		return find(state, o, notices), nil
 	case Spend:
-		// The state is spoilt before the error on purpose: the caller discards it.
+		// State and notices are spoilt before the error on purpose: the caller
+		// discards both.
 		state[Score].Int -= o.Fields[0].Int
 		if state[Score].Int < 0 {
+			notices = append(notices, participant.Notice{Key: KeyPoor, Title: "never to be seen"})
 			return notices, &participant.Rejection{Fate: participant.RuleError, Reason: "the score does not suffice"}
 		}
 		if state[Score].Int < 10 {
