@@ -1,0 +1,436 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options bound a Dispatcher. A zero field takes its default.
+type Options struct {
+	Lanes         int           // appends to inboxes at a time (64)
+	EndpointSlots int           // attempts at a time for one target (32)
+	RecordsMax    int           // records being worked on at a time (4096)
+	BacklogMax    int           // fetched records of one partition that wait (2000)
+	LaneMax       int           // notifications waiting in one outside lane (256)
+	ParkAfter     time.Duration // a longer wait goes through a retry topic (5 s)
+	LeaseMargin   time.Duration // of a claim beyond the channel's timeout (15 s)
+	StoreTimeout  time.Duration // of one call to a store (5 s)
+	DrainTimeout  time.Duration // for running attempts when a partition goes (10 s)
+	CommitEvery   time.Duration // (250 ms)
+	// Retention is how long the ledger keeps an entry at least (168 h).
+	Retention time.Duration
+	Retries   []RetryTopic // by rising delay (RetryTopics)
+	Logger    *slog.Logger // (silent)
+}
+
+func (o *Options) defaults() {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	dur := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&o.Lanes, 64)
+	set(&o.EndpointSlots, 32)
+	set(&o.RecordsMax, 4096)
+	set(&o.BacklogMax, 2000)
+	set(&o.LaneMax, 256)
+	dur(&o.ParkAfter, 5*time.Second)
+	dur(&o.LeaseMargin, 15*time.Second)
+	dur(&o.StoreTimeout, 5*time.Second)
+	dur(&o.DrainTimeout, 10*time.Second)
+	dur(&o.CommitEvery, 250*time.Millisecond)
+	dur(&o.Retention, 168*time.Hour)
+	if o.Retries == nil {
+		o.Retries = RetryTopics()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Dispatcher delivers. It is the Holder of its source's partitions; make it
+// with New, give it its source through Run.
+type Dispatcher struct {
+	opts     Options
+	owner    string // of claims, new at every start
+	source   Source
+	ledger   Ledger
+	inbox    Inbox
+	receipts Receipts
+	channels map[string]Channel
+	metrics  Metrics
+	log      *slog.Logger
+	delays   map[string]time.Duration
+
+	room    chan struct{} // records being worked on
+	slots   chan struct{} // appends being made
+	pending atomic.Int64
+
+	mu        sync.Mutex // guards held
+	held      map[TopicPartition]*held
+	base      context.Context
+	commits   sync.Mutex // one commit at a time, and none for a partition that went
+	endpoints sync.Map   // "channel\x00target" → *endpoint
+	troubles  sync.Map   // store → *trouble
+	progress  atomic.Int64
+}
+
+// Ports are what a Dispatcher works with.
+type Ports struct {
+	Ledger   Ledger
+	Inbox    Inbox
+	Receipts Receipts
+	Channels []Channel
+	Metrics  Metrics // nil: none
+}
+
+// New returns a Dispatcher that holds no partition yet.
+func New(p Ports, opts Options) *Dispatcher {
+	opts.defaults()
+	var id [8]byte
+	rand.Read(id[:]) //nolint:errcheck // never fails
+	d := &Dispatcher{
+		opts: opts, owner: hex.EncodeToString(id[:]),
+		ledger: p.Ledger, inbox: p.Inbox, receipts: p.Receipts,
+		channels: map[string]Channel{}, metrics: p.Metrics, log: opts.Logger,
+		delays: map[string]time.Duration{},
+		room:   make(chan struct{}, opts.RecordsMax), slots: make(chan struct{}, opts.Lanes),
+		held: map[TopicPartition]*held{}, base: context.Background(),
+	}
+	if d.metrics == nil {
+		d.metrics = NoMetrics{}
+	}
+	for _, ch := range p.Channels {
+		d.channels[ch.Name()] = ch
+	}
+	for _, r := range opts.Retries {
+		d.delays[r.Name] = r.Delay
+	}
+	return d
+}
+
+// Run reads and delivers until ctx ends, then drains and leaves the group. Its
+// error is final: restarting without looking would skip records.
+func (d *Dispatcher) Run(ctx context.Context, connect func(Holder) (Source, error)) error {
+	source, err := connect(d)
+	if err != nil {
+		return err
+	}
+	d.source = source
+	committing := make(chan struct{})
+	stop, cancel := context.WithCancel(ctx)
+	go func() {
+		defer close(committing)
+		for sleep(stop, d.opts.CommitEvery) {
+			d.commit()
+		}
+	}()
+	err = d.read(ctx)
+	cancel()
+	<-committing
+	source.Close()
+	return err
+}
+
+func (d *Dispatcher) read(ctx context.Context) error {
+	for ctx.Err() == nil {
+		fetches, err := d.source.Poll(ctx, d.opts.BacklogMax)
+		for _, f := range fetches {
+			d.mu.Lock()
+			h := d.held[f.TopicPartition]
+			d.mu.Unlock()
+			if h != nil {
+				h.push(f)
+			}
+		}
+		d.source.Release()
+		if err != nil {
+			return fmt.Errorf("read the notifications: %w", err)
+		}
+	}
+	return nil
+}
+
+// Assigned implements Holder.
+func (d *Dispatcher) Assigned(parts []TopicPartition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tp := range parts {
+		d.held[tp] = d.hold(d.base, tp)
+	}
+}
+
+// Revoked implements Holder: drain first, so that the next owner finds as
+// little in flight as possible, then commit, then forget.
+func (d *Dispatcher) Revoked(parts []TopicPartition) {
+	d.drop(parts)
+	d.commits.Lock()
+	defer d.commits.Unlock()
+	d.commitLocked(parts)
+	d.forget(parts)
+}
+
+// Lost implements Holder.
+func (d *Dispatcher) Lost(parts []TopicPartition) {
+	d.drop(parts)
+	d.commits.Lock()
+	defer d.commits.Unlock()
+	d.forget(parts)
+}
+
+func (d *Dispatcher) drop(parts []TopicPartition) {
+	var wg sync.WaitGroup
+	for _, tp := range parts {
+		d.mu.Lock()
+		h := d.held[tp]
+		d.mu.Unlock()
+		if h != nil {
+			wg.Go(func() { h.drain(d.opts.DrainTimeout) })
+		}
+	}
+	wg.Wait()
+}
+
+func (d *Dispatcher) forget(parts []TopicPartition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, tp := range parts {
+		delete(d.held, tp)
+	}
+}
+
+func (d *Dispatcher) commit() {
+	d.commits.Lock()
+	defer d.commits.Unlock()
+	d.mu.Lock()
+	parts := make([]TopicPartition, 0, len(d.held))
+	for tp := range d.held {
+		parts = append(parts, tp)
+	}
+	d.mu.Unlock()
+	d.commitLocked(parts)
+}
+
+// commitLocked commits what is finished. Receipts go first: an offset that is
+// committed before its receipts would lose them in a crash.
+func (d *Dispatcher) commitLocked(parts []TopicPartition) {
+	offsets := map[TopicPartition]int64{}
+	d.mu.Lock()
+	for _, tp := range parts {
+		if h := d.held[tp]; h != nil {
+			h.mu.Lock()
+			if at, ok := h.tracker.committable(); ok {
+				offsets[tp] = at
+			}
+			h.mu.Unlock()
+		}
+	}
+	d.mu.Unlock()
+	if len(offsets) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.base, d.opts.StoreTimeout)
+	defer cancel()
+	err := d.receipts.Flush(ctx)
+	if err == nil {
+		err = d.source.Commit(ctx, offsets)
+	}
+	if err != nil {
+		d.failed("log", err)
+		return
+	}
+	d.worked("log")
+	d.progress.Store(time.Now().UnixNano())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for tp, at := range offsets {
+		if h := d.held[tp]; h != nil {
+			h.mu.Lock()
+			h.tracker.committed = at
+			h.mu.Unlock()
+		}
+	}
+}
+
+// release frees a record's place. The channel never blocks here: each record
+// that was admitted gives back exactly the place that it took.
+func (d *Dispatcher) release(*held) { <-d.room }
+
+func (d *Dispatcher) endpoint(channel, target string) *endpoint {
+	name := channel + "\x00" + target
+	if e, ok := d.endpoints.Load(name); ok {
+		return e.(*endpoint)
+	}
+	e, _ := d.endpoints.LoadOrStore(name, newEndpoint(channel, d.opts.EndpointSlots))
+	return e.(*endpoint)
+}
+
+// deadline is when a notification is over for outside channels: at its own
+// expiry, and in any case while the ledger still remembers it.
+func (d *Dispatcher) deadline(n *Notification) time.Time {
+	end := n.Recorded.Add(d.opts.Retention - min(d.opts.Retention/10, time.Hour))
+	if !n.Expires.IsZero() && n.Expires.Before(end) {
+		return n.Expires
+	}
+	return end
+}
+
+// retryTopic is the one with the longest delay that is not longer than wait,
+// or the shortest of all.
+func (d *Dispatcher) retryTopic(wait time.Duration) string {
+	best := d.opts.Retries[0]
+	for _, r := range d.opts.Retries {
+		if r.Delay <= wait {
+			best = r
+		}
+	}
+	return best.Name
+}
+
+func (d *Dispatcher) receipt(t *task, out Outcome, attempt int, reason string) {
+	d.metrics.Outcome(t.channel, out)
+	d.receipts.Write(Receipt{
+		Notification: t.n.ID, Revision: t.n.Revision, Participant: t.n.Participant,
+		Channel: t.channel, Target: t.target, Outcome: out, Attempt: attempt,
+		At: time.Now().UTC(), Reason: reason, Partition: t.partition, TraceParent: t.n.TraceParent,
+	})
+}
+
+// trouble is an outage of one store.
+type trouble struct {
+	mu    sync.Mutex
+	since time.Time
+	said  time.Time
+}
+
+func (d *Dispatcher) failed(store string, err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	d.metrics.Stalled(store)
+	v, _ := d.troubles.LoadOrStore(store, &trouble{})
+	t := v.(*trouble)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.since.IsZero() {
+		t.since = time.Now()
+	}
+	if time.Since(t.said) > 10*time.Second {
+		t.said = time.Now()
+		d.log.Warn("waiting for a store; nothing is sent meanwhile", "store", store,
+			"since", t.since.UTC().Format(time.RFC3339), "error", err)
+	}
+}
+
+func (d *Dispatcher) worked(store string) {
+	v, ok := d.troubles.Load(store)
+	if !ok {
+		return
+	}
+	t := v.(*trouble)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.since.IsZero() {
+		d.log.Info("the store is back", "store", store, "away", time.Since(t.since).String())
+		t.since, t.said = time.Time{}, time.Time{}
+	}
+}
+
+// Status is what readiness and metrics need.
+type Status struct {
+	Partitions int           // held
+	Pending    int64         // records being worked on
+	Lag        int64         // records of the notifications topic not yet committed
+	Parked     int64         // records of the retry topics not yet committed
+	Idle       time.Duration // since the last commit; 0 before the first
+	// Waiting names the stores that cannot be reached.
+	Waiting []string
+}
+
+// CaughtUp says that nothing of the notifications topic is left to do.
+func (s Status) CaughtUp() bool { return s.Partitions > 0 && s.Lag == 0 && len(s.Waiting) == 0 }
+
+// Status reports how far delivery is. Lag is 0 for a partition that has
+// brought nothing since it was assigned.
+func (d *Dispatcher) Status() Status {
+	s := Status{Pending: d.pending.Load()}
+	if at := d.progress.Load(); at != 0 {
+		s.Idle = time.Since(time.Unix(0, at))
+	}
+	d.troubles.Range(func(store, v any) bool {
+		t := v.(*trouble)
+		t.mu.Lock()
+		if !t.since.IsZero() {
+			s.Waiting = append(s.Waiting, store.(string))
+		}
+		t.mu.Unlock()
+		return true
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for tp, h := range d.held {
+		h.mu.Lock()
+		lag := int64(0)
+		if len(h.tracker.window)+h.records > 0 {
+			lag = max(h.end-max(h.tracker.ready, 0), 1)
+			if h.tracker.ready < 0 && len(h.tracker.window) > 0 {
+				lag = h.end - h.tracker.window[0].offset
+			}
+		}
+		h.mu.Unlock()
+		if tp.Topic == NotificationsTopic {
+			s.Partitions++
+			s.Lag += lag
+		} else {
+			s.Parked += lag
+		}
+	}
+	return s
+}
+
+// sleep waits and reports false where ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// jitter spreads a pause over [3/4, 5/4) of it, so that what failed together
+// does not come back together.
+func jitter(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return d*3/4 + mathrand.N(d/2+1)
+}
+
+// NoMetrics counts nothing.
+type NoMetrics struct{}
+
+func (NoMetrics) Outcome(string, Outcome)       {} //nolint:revive // see Metrics
+func (NoMetrics) Ambiguous(string, Policy)      {} //nolint:revive // see Metrics
+func (NoMetrics) Attempt(string, time.Duration) {} //nolint:revive // see Metrics
+func (NoMetrics) Age(string, time.Duration)     {} //nolint:revive // see Metrics
+func (NoMetrics) Alarm(string)                  {} //nolint:revive // see Metrics
+func (NoMetrics) Stalled(string)                {} //nolint:revive // see Metrics
