@@ -1,0 +1,152 @@
+package examples
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+// event is what every line must decode to.
+type event struct {
+	SpecVersion  string         `json:"specversion"`
+	ID           string         `json:"id"`
+	Source       string         `json:"source"`
+	Type         string         `json:"type"`
+	Time         time.Time      `json:"time"`
+	PartitionKey string         `json:"partitionkey"`
+	Sequence     string         `json:"sequence"`
+	Data         map[string]any `json:"data"`
+}
+
+type opener func(string) ([]byte, io.ReadCloser, int, error)
+
+func read(t *testing.T, open opener, name string) (lines []string, events []event) {
+	t.Helper()
+	rules, content, count, err := open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(rules, []byte("\nhunt: ")) {
+		t.Errorf("%s has no rules", name)
+	}
+	all, err := io.ReadAll(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := content.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines = strings.Split(strings.TrimSuffix(string(all), "\n"), "\n")
+	if len(lines) != count {
+		t.Errorf("%s has %d lines and says %d", name, len(lines), count)
+	}
+	events = make([]event, len(lines))
+	for i, line := range lines {
+		strict := json.NewDecoder(strings.NewReader(line))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&events[i]); err != nil {
+			t.Fatalf("%s line %d: %v: %s", name, i+1, err, line)
+		}
+		e := &events[i]
+		if e.SpecVersion != "1.0" || e.ID == "" || e.Source == "" || e.PartitionKey == "" || e.Time.IsZero() {
+			t.Fatalf("%s line %d lacks an attribute: %s", name, i+1, line)
+		}
+	}
+	return lines, events
+}
+
+// The file that is checked in: January, each event once, by time.
+func TestJanuary(t *testing.T) {
+	_, events := read(t, Sorted, "flights")
+	ids, participants, kinds := map[string]bool{}, map[string]bool{}, map[string]int{}
+	for i, e := range events {
+		if i > 0 && e.Time.Before(events[i-1].Time) {
+			t.Fatalf("line %d is earlier than the one before", i+1)
+		}
+		if ids[e.Source+e.ID] {
+			t.Fatalf("line %d: %s is there twice", i+1, e.ID)
+		}
+		ids[e.Source+e.ID], participants[e.PartitionKey] = true, true
+		kinds[e.Type]++
+	}
+	first, last := events[0].Time, events[len(events)-1].Time
+	if kinds["flight.departed"] != 26_483 || kinds["flight.arrived"] != 26_468 || kinds["flight.cancelled"] != 366 ||
+		len(kinds) != 3 || len(participants) != 3_148 {
+		t.Errorf("January has %v and %d participants", kinds, len(participants))
+	}
+	if first.Format(time.RFC3339) != "2013-01-01T10:17:00Z" || last.Format(time.RFC3339) != "2013-02-01T09:09:00Z" {
+		t.Errorf("January is from %s to %s", first, last)
+	}
+}
+
+// As sent, January is the same set of events, some twice, out of order for some
+// participants, and never further behind than the grace of its rules.
+func TestFlightsAsSent(t *testing.T) {
+	const grace = 24 * time.Hour
+	sorted, _ := read(t, Sorted, "flights")
+	sent, events := read(t, Open, "flights")
+	times := map[string]int{}
+	for _, line := range sent {
+		times[line]++
+	}
+	for _, line := range sorted {
+		if times[line] < 1 || times[line] > 2 {
+			t.Fatalf("sent %d times: %s", times[line], line)
+		}
+	}
+	if len(times) != len(sorted) {
+		t.Errorf("%d different lines are sent, %d are in the file", len(times), len(sorted))
+	}
+	newest, behind := map[string]time.Time{}, 0
+	seen := map[string]bool{}
+	for i, e := range events {
+		lag := newest[e.PartitionKey].Sub(e.Time)
+		if lag <= 0 {
+			newest[e.PartitionKey] = e.Time
+		} else if !seen[sent[i]] {
+			behind++
+		}
+		seen[sent[i]] = true
+		if lag >= grace {
+			t.Errorf("%s is %s behind", e.ID, lag)
+		}
+	}
+	if repeats := len(sent) - len(sorted); repeats != 1_066 || behind != 1_109 {
+		t.Errorf("%d are sent twice, %d out of order", repeats, behind)
+	}
+	again, _ := read(t, Open, "flights")
+	if strings.Join(again, "\n") != strings.Join(sent, "\n") {
+		t.Error("a second opening gives another order")
+	}
+}
+
+func TestHarbour(t *testing.T) {
+	first, _ := read(t, Open, "harbour")
+	second, _ := read(t, Open, "harbour")
+	if strings.Join(first, "\n") != strings.Join(second, "\n") {
+		t.Error("a second opening gives another hunt")
+	}
+}
+
+func TestUnknownExample(t *testing.T) {
+	if _, _, _, err := Open("harbor"); err == nil || !strings.Contains(err.Error(), "flights or harbour") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestDisorderRefuses(t *testing.T) {
+	const line = `{"specversion":"1.0","id":"1","time":"2013-01-01T10:17:00Z","data":{}}` + "\n"
+	for want, in := range map[string]string{
+		"line 2: the file is not sorted":    line + strings.Replace(line, "10:17", "10:16", 1),
+		"line 2: the event has no time":     line + "{}\n",
+		"line 1: the event's time has no e": `{"time":"2013`,
+		"line 1: parsing time":              `{"time":"yesterday"}`,
+	} {
+		if _, err := Disorder(io.Discard, strings.NewReader(in), 1, FlightReports); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want one with %q", err, want)
+		}
+	}
+}
