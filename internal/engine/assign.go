@@ -185,8 +185,8 @@ func (m *Machine) replayed(in Replayed) {
 		return
 	}
 	r := newRun(p)
-	if err := r.add(in.Records); err != nil || r.to != in.Next {
-		m.refuse(p, refuseGap(p.id, r.to, in.Next))
+	if next, ok := r.add(in.Records); !ok || next != in.Next {
+		m.refuse(p, refuseGap(p.id, r.to, next))
 		return
 	}
 	p.replay = r

@@ -48,8 +48,14 @@ func (m *Machine) polled(runs []Run) {
 			r = newRun(p)
 			b.runs = append(b.runs, r)
 		}
-		if err := r.add(in.Records); err != nil {
-			m.refuse(p, refuseGap(p.id, r.to, in.Records[0].Offset))
+		switch next, ok := r.add(in.Records); {
+		case ok:
+		case next < r.to:
+			m.restart("partition %d: the client fetched from %d, expected %d", p.id, next, r.to)
+			return
+		default:
+			// Either the log has a gap, or the client stands elsewhere than K.
+			p.gap = next
 			m.rewind()
 			return
 		}
@@ -236,9 +242,12 @@ func (m *Machine) settle() {
 // committed after all, and only a new session can go on.
 func (m *Machine) checked(p *partition, c Committed) {
 	p.checking = false
-	if !c.Absent && c.Offset != p.position || c.Absent && p.known {
-		m.restart("partition %d: the committed offset is %d, expected %d: an uncertain transaction was committed", p.id, c.Offset, p.position)
+	switch {
+	case !c.Absent && c.Offset != p.position, c.Absent && p.known:
+		m.restart("partition %d: the committed offset is %d, expected %d: a transaction of uncertain outcome was committed", p.id, c.Offset, p.position)
 		return
+	case p.gap != 0:
+		m.refuse(p, refuseGap(p.id, p.position, p.gap))
 	}
 	m.settle()
 }

@@ -65,6 +65,7 @@ type partition struct {
 	replay   *run      // the chunk being replayed
 	flushes  []Move    // committed, not yet acknowledged; the first one is in flight
 	checking bool      // K is being compared after an uncertain End
+	gap      int64     // the offset that was polled instead of the next one; 0: none
 }
 
 // Config is what a Machine needs beside its fold.

@@ -26,16 +26,17 @@ func newRun(p *partition) *run {
 	return &run{p: p, epoch: p.epoch, from: p.position, to: p.position, stamp: p.stamp}
 }
 
-// add appends records, which must follow without a gap.
-func (r *run) add(records []Record) error {
+// add appends records, which must follow without a gap; where they do not, it
+// returns the offset that came instead.
+func (r *run) add(records []Record) (next int64, ok bool) {
 	for i := range records {
 		if records[i].Offset != r.to {
-			return fmt.Errorf("offset %d follows %d", records[i].Offset, r.to)
+			return records[i].Offset, false
 		}
 		r.to++
 	}
 	r.records = append(r.records, records...)
-	return nil
+	return r.to, true
 }
 
 // prepare decodes the records and finds their participants; it returns the
