@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/veltrix/veltrix/internal/participant"
+)
+
+// StateJSON returns a state by the names of its slots, for encoding/json: ints
+// are numbers, times are RFC 3339 in UTC, sets are sorted arrays, maps are
+// objects, and a time that was never set is null.
+func StateJSON(values []participant.Value, s *participant.Schema) map[string]any {
+	out := make(map[string]any, len(values))
+	for i := range values {
+		out[s.Slots[i].Name] = valueJSON(&values[i], s.Slots[i].Kind)
+	}
+	return out
+}
+
+func valueJSON(v *participant.Value, declared participant.Kind) any {
+	if v.Kind == participant.KindNone && (declared == participant.KindSet || declared == participant.KindMap) {
+		v = &participant.Value{Kind: declared}
+	}
+	switch v.Kind {
+	case participant.KindInt:
+		return v.Int
+	case participant.KindBool:
+		return v.Int != 0
+	case participant.KindString:
+		return v.Str
+	case participant.KindTime:
+		return time.UnixMicro(v.Int).UTC().Format(time.RFC3339Nano)
+	case participant.KindSet:
+		if v.Coll.Len() == 0 {
+			return []string{}
+		}
+		return v.Coll.Keys
+	case participant.KindMap:
+		m := make(map[string]int64, v.Coll.Len())
+		for i := range v.Coll.Len() {
+			m[v.Coll.Keys[i]] = v.Coll.Ints[i]
+		}
+		return m
+	}
+	return nil
+}
