@@ -1,0 +1,137 @@
+package rules
+
+import (
+	"sync"
+
+	"github.com/veltrix/veltrix/internal/participant"
+)
+
+// Program is a compiled rules file: it implements participant.Program and is
+// safe for concurrent use.
+type Program struct {
+	schema       *participant.Schema
+	rules        [][]rule // by the event type's place in the schema
+	templates    map[uint32]*participant.Template
+	leaderboards []Leaderboard
+	warnings     Problems
+	frames       sync.Pool
+}
+
+var _ participant.Program = (*Program)(nil)
+
+// Leaderboard ranks participants by an int slot, highest first.
+type Leaderboard struct {
+	Name string
+	Slot int // place in Schema().Slots
+}
+
+// rule is a rule as one type of event sees it.
+type rule struct {
+	when    fn[bool] // nil: always
+	actions []action
+	notices []notice
+}
+
+type action struct {
+	slot int
+	next fn[participant.Value]
+}
+
+type notice struct {
+	key         uint32
+	when        fn[bool] // nil: always
+	title, body fn[string]
+}
+
+// Schema returns the contract and the state's shape.
+func (p *Program) Schema() *participant.Schema { return p.schema }
+
+// Template describes the notification with that key, or is nil for a key of
+// other rules. Keys are hashes of rule and name, so they outlive a new version.
+func (p *Program) Template(key uint32) *participant.Template { return p.templates[key] }
+
+// Leaderboards returns the declared leaderboards, in file order.
+func (p *Program) Leaderboards() []Leaderboard { return p.leaderboards }
+
+// Warnings returns what is allowed but looks like a mistake: an unreachable
+// rule, a class or an event type that nothing uses. Sorted by position.
+func (p *Program) Warnings() Problems { return p.warnings }
+
+// Step applies one event. The rules run in file order, each on what the ones
+// before it left. All `set` expressions of a rule read the state before it;
+// `notify` reads the state after. Time is the event's, never the machine's.
+func (p *Program) Step(state []participant.Value, o *participant.Occurrence, notices []participant.Notice) ([]participant.Notice, error) {
+	if o.TypeIndex < 0 {
+		return notices, nil
+	}
+	f, _ := p.frames.Get().(*frame)
+	f.state, f.fields, f.participant, f.time = state, o.Fields, o.Participant, o.Time
+	var fault *participant.Rejection
+	for i := range p.rules[o.TypeIndex] {
+		if notices, fault = p.rules[o.TypeIndex][i].run(f, notices); fault != nil {
+			break
+		}
+	}
+	p.release(f)
+	if fault != nil {
+		return notices, fault
+	}
+	return notices, nil
+}
+
+// release gives a frame back without holding on to anyone's state.
+func (p *Program) release(f *frame) {
+	clear(f.pending)
+	f.state, f.fields, f.participant = nil, nil, ""
+	p.frames.Put(f)
+}
+
+func (r *rule) run(f *frame, notices []participant.Notice) ([]participant.Notice, *participant.Rejection) {
+	if r.when != nil {
+		ok, fault := r.when(f)
+		if fault != nil || !ok {
+			return notices, fault
+		}
+	}
+	if fault := r.apply(f); fault != nil {
+		return notices, fault
+	}
+	for i := range r.notices {
+		n := &r.notices[i]
+		if n.when != nil {
+			ok, fault := n.when(f)
+			if fault != nil {
+				return notices, fault
+			}
+			if !ok {
+				continue
+			}
+		}
+		title, fault := n.title(f)
+		if fault != nil {
+			return notices, fault
+		}
+		body, fault := n.body(f)
+		if fault != nil {
+			return notices, fault
+		}
+		notices = append(notices, participant.Notice{Key: n.key, Title: title, Body: body})
+	}
+	return notices, nil
+}
+
+// apply evaluates all of the rule's actions before it writes any, so that each
+// reads the state before the rule.
+func (r *rule) apply(f *frame) *participant.Rejection {
+	for i := range r.actions {
+		value, fault := r.actions[i].next(f)
+		if fault != nil {
+			return fault
+		}
+		f.pending[i] = value
+	}
+	for i := range r.actions {
+		f.state[r.actions[i].slot] = f.pending[i]
+	}
+	return nil
+}
