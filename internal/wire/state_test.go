@@ -211,6 +211,53 @@ func TestStateSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// Histories that no fold makes are refused, lest one that was damaged and still
+// reads be folded on.
+func TestStateRefusesWhatNoFoldMakes(t *testing.T) {
+	emitting := func(h *participant.History) *participant.Entry {
+		for i := range h.Tail {
+			if len(h.Tail[i].Emitted) > 1 {
+				return &h.Tail[i]
+			}
+		}
+		t.Fatal("no event of the tail emitted two notifications")
+		return nil
+	}
+	for want, spoil := range map[string]func(h *participant.History){
+		"tail out of order":       func(h *participant.History) { h.Tail[1].Stamp = h.Tail[0].Stamp },
+		"tail out of order ":      func(h *participant.History) { h.Tail[0].Stamp = h.Floor },
+		"time out of range":       func(h *participant.History) { h.Tail[2].Stamp.Time = h.Tail[1].Stamp.Time - 1 },
+		"keys out of order":       func(h *participant.History) { slices.Reverse(h.Base[hunt.Found].Coll.Keys) },
+		"emissions out of order":  func(h *participant.History) { e := emitting(h); e.Emitted[1].Key = e.Emitted[0].Key },
+		"emissions out of order ": func(h *participant.History) { slices.Reverse(emitting(h).Emitted) },
+		"revision out of range":   func(h *participant.History) { emitting(h).Emitted[0].Revision = 0 },
+		"event type":              func(h *participant.History) { h.Tail[0].TypeIndex, h.Tail[0].Fields = 99, nil },
+	} {
+		h, s := full(t)
+		spoil(h)
+		wide := *s
+		wide.Types = append(slices.Clone(s.Types), make([]participant.EventType, 100)...)
+		b := wire.AppendState(nil, h, &wide)
+		if _, err := wire.DecodeState(b, s); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(want)) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	h, s := full(t)
+	b := wire.AppendState(nil, h, s)
+	at := bytes.LastIndex(b, []byte("\x03\x03fir")) // the head's last clue
+	repeated := append(slices.Clone(b[:at]), "\x03\x03elm"...)
+	repeated = append(repeated, b[at+5:]...)
+	if _, err := wire.DecodeState(repeated, s); err == nil || !strings.Contains(err.Error(), "repeats the base's last") {
+		t.Errorf("error %v, want the repetition of the base", err)
+	}
+	h.Floor.Hash = participant.Identity{}
+	b = wire.AppendState(nil, h, s)
+	empty := slices.Concat([]byte{1, 2}, b[2:10], make([]byte, 16), b[10:])
+	if _, err := wire.DecodeState(empty, s); err == nil || !strings.Contains(err.Error(), "empty floor hash") {
+		t.Errorf("error %v, want the empty floor hash", err)
+	}
+}
+
 func FuzzDecodeState(f *testing.F) {
 	h, s := full(f)
 	f.Add(wire.AppendState(nil, h, s))
