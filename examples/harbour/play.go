@@ -157,7 +157,7 @@ func (t *team) look() {
 		t.happens(t.start.Add(between(t.random, 0, 10*time.Second)), p, "team.joined", joined{p.player})
 	}
 	at := t.start.Add(time.Minute)
-	pace := between(t.random, 2*time.Minute, 7*time.Minute)
+	pace := between(t.random, 3*time.Minute, 11*time.Minute)
 	for n, c := range t.random.Perm(len(clues)) {
 		at = at.Add(pace/2 + time.Duration(t.random.ExpFloat64()*float64(pace)/2))
 		if at.After(t.end) {
