@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/engine/enginetest"
 )
 
@@ -45,4 +46,8 @@ func TestSimulation(t *testing.T) {
 			t.Errorf("fault %q never happened", k)
 		}
 	}
+}
+
+func TestSimulatedStore(t *testing.T) {
+	enginetest.StoreSuite(t, func(*testing.T) engine.Store { return enginetest.NewStore(2) })
 }

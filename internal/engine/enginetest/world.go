@@ -160,17 +160,23 @@ func (w *world) commit(t *transaction) error {
 	return nil
 }
 
-// apply is the compare-and-set of the store, and checks I5 and I6.
+// apply moves a view, and checks I5 and I6.
 func (w *world) apply(p int32, m engine.Move) error {
-	v := w.views[p]
-	if v.meta.Exists && v.meta.Intact && v.meta.Token == m.Token && v.meta.Generation == m.Generation && v.meta.Applied == m.From {
-		w.history[p] = append(w.history[p], v.clone())
-		for _, kv := range m.Values {
-			v.values[m.Generation+"/"+kv.Key] = kv.Value
-		}
-		v.meta.Applied, v.meta.Chain, v.meta.Digest = m.To, m.Chain, m.Digest
-	}
+	w.move(p, m)
 	return w.checkView(p)
+}
+
+// move is the compare-and-set of the store.
+func (w *world) move(p int32, m engine.Move) {
+	v := w.views[p]
+	if !v.meta.Intact || !v.meta.Same(engine.Meta{Exists: true, Token: m.Token, Generation: m.Generation, Applied: m.From}) {
+		return
+	}
+	w.history[p] = append(w.history[p], v.clone())
+	for _, kv := range m.Values {
+		v.values[m.Generation+"/"+kv.Key] = kv.Value
+	}
+	v.meta.Applied, v.meta.Chain, v.meta.Digest = m.To, m.Chain, m.Digest
 }
 
 func (w *world) checkView(p int32) error {
