@@ -146,6 +146,9 @@ func (p *Positions) Replay(ctx context.Context, partition int32, from, to int64)
 		records = append(records, chunk...)
 		return nil
 	})
+	if errors.Is(err, ErrOutOfRange) {
+		err = fmt.Errorf("%w: %w", engine.ErrLogStart, err)
+	}
 	return records, to, err
 }
 
