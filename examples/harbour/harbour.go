@@ -118,8 +118,9 @@ func Write(w io.Writer, records []Record) error {
 type Summary struct {
 	Sendings, Events, Repeats, Late int
 	Participants                    int
-	// Disordered counts sendings behind the newest event of their participant,
-	// LagMax is the furthest (those held back on request apart).
+	// Disordered counts events behind the newest of their participant when first
+	// sent. LagMax is the furthest of all sendings (those held back on request
+	// apart).
 	Disordered int
 	LagMax     time.Duration
 }
@@ -141,7 +142,9 @@ func Summarize(records []Record) Summary {
 			newest[r.Participant] = r.Time
 			continue
 		}
-		s.Disordered++
+		if !r.Repeat {
+			s.Disordered++
+		}
 		if !r.Late {
 			s.LagMax = max(s.LagMax, lag)
 		}
