@@ -1,0 +1,125 @@
+package kafkalog_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/veltrix/veltrix/internal/kafkalog"
+)
+
+func createManifestTopic(t *testing.T, cfg kafkalog.Config) {
+	t.Helper()
+	createTopic(t, cfg, cfg.Topic("manifest"), 1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact")})
+}
+
+// TestManifestLosesNoUpdate lets writers race: each adds its own partition,
+// and a lost update would lose one.
+func TestManifestLosesNoUpdate(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
+		const writers = 4
+		if m, err := kafkalog.ReadManifest(withTimeout(t), cfg); m != nil || err != nil {
+			t.Fatalf("before its topic: %+v, %v", m, err)
+		}
+		createManifestTopic(t, cfg)
+		if m, err := kafkalog.ReadManifest(withTimeout(t), cfg); m != nil || err != nil {
+			t.Fatalf("before the first write: %+v, %v", m, err)
+		}
+		var wg sync.WaitGroup
+		for p := range int32(writers) {
+			wg.Go(func() {
+				_, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(old *kafkalog.Manifest) (*kafkalog.Manifest, error) {
+					if old == nil {
+						old = &kafkalog.Manifest{Partitions: writers}
+					}
+					if !slices.Contains(old.Initialized, p) {
+						old.Initialized = append(old.Initialized, p)
+					}
+					slices.Sort(old.Initialized)
+					return old, nil
+				})
+				if err != nil {
+					t.Errorf("writer %d: %v", p, err)
+				}
+			})
+		}
+		wg.Wait()
+		m, err := kafkalog.ReadManifest(withTimeout(t), cfg)
+		if err != nil || !slices.Equal(m.Initialized, []int32{0, 1, 2, 3}) || m.Partitions != writers || m.Layout != kafkalog.ManifestLayout {
+			t.Fatalf("%+v, %v", m, err)
+		}
+	})
+}
+
+// TestManifestWriterIsFencedAfterReading holds a writer between its read and
+// its write while another writes: the first must read again.
+func TestManifestWriterIsFencedAfterReading(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
+		createManifestTopic(t, cfg)
+		var calls atomic.Int32
+		got, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(old *kafkalog.Manifest) (*kafkalog.Manifest, error) {
+			if calls.Add(1) == 1 {
+				if old != nil {
+					t.Errorf("an empty manifest reads as %+v", old)
+				}
+				if _, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
+					return &kafkalog.Manifest{Hunt: "other"}, nil
+				}); err != nil {
+					t.Errorf("the other writer: %v", err)
+				}
+				return &kafkalog.Manifest{Generation: 1}, nil
+			}
+			old.Generation = 2
+			return old, nil
+		})
+		if err != nil || calls.Load() != 2 || got.Hunt != "other" || got.Generation != 2 {
+			t.Fatalf("after %d calls: %+v, %v", calls.Load(), got, err)
+		}
+	})
+}
+
+func TestManifestWritesOnlyChanges(t *testing.T) {
+	cfg := kafkalog.Config{Brokers: fakeBrokers(t), Prefix: "p", BootID: "b"}
+	createManifestTopic(t, cfg)
+	end := func() int64 {
+		b, err := kafkalog.Bounds(withTimeout(t), cfg, cfg.Topic("manifest"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[0].End
+	}
+	if _, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
+		return &kafkalog.Manifest{Hunt: "h"}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	before := end()
+	if m, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(old *kafkalog.Manifest) (*kafkalog.Manifest, error) {
+		return old, nil
+	}); err != nil || m.Hunt != "h" {
+		t.Errorf("%+v, %v", m, err)
+	}
+	refused := errors.New("refused")
+	if _, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
+		return nil, refused
+	}); !errors.Is(err, refused) {
+		t.Errorf("the change's error: %v", err)
+	}
+	if end() != before {
+		t.Errorf("the log grew from %d to %d without a change", before, end())
+	}
+	cl := newClient(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for _, text := range []string{`{"layout":2}`, `{"layout":1,"new_field":1}`} {
+		if err := cl.ProduceSync(withTimeout(t), &kgo.Record{Topic: cfg.Topic("manifest"), Key: []byte("manifest"), Value: []byte(text)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kafkalog.ReadManifest(withTimeout(t), cfg); err == nil {
+			t.Errorf("%s was read", text)
+		}
+	}
+}
