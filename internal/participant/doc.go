@@ -21,8 +21,9 @@
 //
 //   - An event without a time takes the time of its arrival, which differs from
 //     one delivery to the next. A copy is recognised by its identity while the
-//     original is in the tail or the ring, and counts again after that. Whoever
-//     retries over longer spans gives the event a time; the gateway does.
+//     original is in the tail or the ring, and counts again after that. A time
+//     that a gateway stamps is no better: it stamps a retry anew. Whoever
+//     retries over longer spans gives the event its time at the source.
 //   - The ring keeps identities and no contents. Behind the floor a reused id
 //     with other content is therefore reported as duplicate or late, and not as
 //     a conflict. All three refuse it, except that an id reused with a much
