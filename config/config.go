@@ -1,0 +1,157 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is a checked configuration. Load, Default and Parse are the ways to
+// get one; it is not changed afterwards.
+type Config struct {
+	Prefix       string        // of topics, groups, transactional IDs and Redis keys
+	Profile      string        // dev or prod
+	StartTimeout time.Duration // how long a command waits for brokers and Redis at start
+	StopTimeout  time.Duration // how long a command may take to drain
+
+	Kafka     Kafka
+	Redis     Redis
+	Rules     Rules
+	Producer  Producer
+	Processor Processor
+	Notifier  Notifier
+	Metrics   Metrics
+	Log       Log
+
+	origins  map[string]Origin
+	warnings []string
+}
+
+// Kafka says how to reach the brokers.
+type Kafka struct {
+	Brokers []string // host:port
+	TLS     TLS
+	SASL    SASL
+}
+
+// SASL names the account at the brokers.
+type SASL struct {
+	Mechanism    string // none, plain, scram-sha-256 or scram-sha-512
+	Username     string
+	PasswordFile string
+	Password     Secret
+}
+
+// Redis says how to reach Redis.
+type Redis struct {
+	Addrs        []string // host:port or unix:///path
+	Cluster      bool
+	Username     string
+	PasswordFile string
+	Password     Secret
+	TLS          TLS
+}
+
+// TLS is one side's transport security; Build turns it into a *tls.Config.
+type TLS struct {
+	Enabled  bool
+	CAFile   string // empty: the system's authorities
+	CertFile string
+	KeyFile  string
+}
+
+// Rules names the rules file.
+type Rules struct{ File string }
+
+// Producer configures the gateway.
+type Producer struct {
+	Listen           string
+	MaxInflightBytes Size
+	MaxRequestBytes  Size
+	MaxBatchEvents   int
+	RequestTimeout   time.Duration
+}
+
+// Processor configures the processor's slots.
+type Processor struct {
+	Slots              int
+	Instance           string // empty: the slots are numbered by lease
+	CommitInterval     time.Duration
+	CommitRecords      int
+	CacheBytes         Size // of all slots together
+	SessionTimeout     time.Duration
+	TransactionTimeout time.Duration
+	RebalanceTimeout   time.Duration
+	LeaveOnStop        bool
+	Buckets            int // per partition
+}
+
+// Notifier configures delivery and the inbox.
+type Notifier struct {
+	Listen          string
+	Lanes           int
+	TokenSecretFile string
+	TokenSecret     Secret // empty: one is created in Redis and shared
+	LedgerRetention time.Duration
+	InboxMax        int // entries per participant
+	InboxRetention  time.Duration
+	SessionTimeout  time.Duration
+	Webhook         Webhook
+}
+
+// Webhook configures the webhook channel; an empty URL switches it off.
+type Webhook struct {
+	URL        string
+	SecretFile string
+	Secret     Secret
+	Timeout    time.Duration
+	Allow      []string // CIDRs exempt from the block of private addresses
+}
+
+// Metrics configures the listener of metrics, health and profiles.
+type Metrics struct {
+	Listen string
+	Pprof  bool
+}
+
+// Log configures the log.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // json or text
+}
+
+// Origin says where a value comes from.
+type Origin struct {
+	Kind string // default, file, env or flag
+	Name string // the file, the variable or the flag
+	Line int    // in the file, from 1; 0 for the file as a whole
+}
+
+// String names the place as an operator would look for it.
+func (o Origin) String() string {
+	switch {
+	case o.Kind == "file" && o.Line == 0:
+		return o.Name
+	case o.Kind == "file":
+		return fmt.Sprintf("%s:%d", o.Name, o.Line)
+	case o.Name == "":
+		return o.Kind
+	default:
+		return o.Kind + " " + o.Name
+	}
+}
+
+// Origin returns where the value of a key comes from, "default" for a key that
+// nobody gave.
+func (c *Config) Origin(key string) Origin {
+	if o, ok := c.origins[key]; ok {
+		return o
+	}
+	return Origin{Kind: "default"}
+}
+
+// Explicit reports whether somebody gave the key, rather than its default.
+func (c *Config) Explicit(key string) bool { return c.Origin(key).Kind != "default" }
+
+// Warnings are remarks that do not stop a command, such as a variable that
+// looks like ours and is not. They are for the log, once.
+func (c *Config) Warnings() []string { return c.warnings }

@@ -1,0 +1,124 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// key is one declaration. The type and the unit are those of its field.
+type key struct {
+	name     string // dotted, lower case: the place in the file
+	field    func(*Config) any
+	bound    bound
+	fallback string // the default, as it would be written
+	sentence string
+}
+
+// env is the key's environment variable.
+func (k *key) env() string { return envName(k.name) }
+
+// flag is the key's flag, without the dashes.
+func (k *key) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(k.name) }
+
+// section is what stands before the first dot; general keys have none.
+func (k *key) section() string {
+	section, _, nested := strings.Cut(k.name, ".")
+	if !nested {
+		return ""
+	}
+	return section
+}
+
+// secret reports whether the value may never be shown or stand in a file.
+func (k *key) secret() bool {
+	_, is := k.field(&Config{}).(*Secret)
+	return is
+}
+
+func envName(name string) string {
+	return "VELTRIX_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(name))
+}
+
+// sections in the order of the reference page, with their headings.
+var sections = []struct{ name, title string }{
+	{"", "General"},
+	{"kafka", "Kafka"},
+	{"redis", "Redis"},
+	{"rules", "Rules"},
+	{"producer", "Producer (the gateway)"},
+	{"processor", "Processor"},
+	{"notifier", "Notifier"},
+	{"metrics", "Metrics, health and profiles"},
+	{"log", "Log"},
+}
+
+const (
+	ms   = time.Millisecond
+	sec  = time.Second
+	hour = time.Hour
+)
+
+// keys is the declaration of every key. The order is the reference's.
+var keys = []key{
+	{"prefix", func(c *Config) any { return &c.Prefix }, prefixText, "veltrix", "Names the environment: the prefix of topics, groups, transactional IDs and Redis keys. Two environments never share one."},
+	{"profile", func(c *Config) any { return &c.Profile }, oneOf("dev", "prod"), "dev", "`prod` refuses what would lose data on a lost broker, such as one replica; `dev` warns instead."},
+	{"start_timeout", func(c *Config) any { return &c.StartTimeout }, spans(0, 24*hour), "60s", "How long a command retries brokers and Redis at start before it exits with code 1. `0s` tries once."},
+	{"stop_timeout", func(c *Config) any { return &c.StopTimeout }, spans(sec, hour), "20s", "How long a command may take to drain when it is told to stop."},
+
+	{"kafka.brokers", func(c *Config) any { return &c.Kafka.Brokers }, hostPorts, "127.0.0.1:9092", "The brokers to start from; the others are learnt from them."},
+	{"kafka.tls.enabled", func(c *Config) any { return &c.Kafka.TLS.Enabled }, noBound, "false", "Speak TLS to the brokers."},
+	{"kafka.tls.ca_file", func(c *Config) any { return &c.Kafka.TLS.CAFile }, filePath, "", "PEM file of the authorities that may sign the brokers' certificates; empty means the system's."},
+	{"kafka.tls.cert_file", func(c *Config) any { return &c.Kafka.TLS.CertFile }, filePath, "", "PEM file of the client certificate, for mutual TLS."},
+	{"kafka.tls.key_file", func(c *Config) any { return &c.Kafka.TLS.KeyFile }, filePath, "", "PEM file of the client certificate's key."},
+	{"kafka.sasl.mechanism", func(c *Config) any { return &c.Kafka.SASL.Mechanism }, oneOf("none", "plain", "scram-sha-256", "scram-sha-512"), "none", "How to authenticate to the brokers."},
+	{"kafka.sasl.username", func(c *Config) any { return &c.Kafka.SASL.Username }, shortText, "", "The account at the brokers."},
+	{"kafka.sasl.password_file", func(c *Config) any { return &c.Kafka.SASL.PasswordFile }, filePath, "", "File that holds the account's password; one line end at its end is ignored."},
+	{"kafka.sasl.password", func(c *Config) any { return &c.Kafka.SASL.Password }, secretText, "", "The account's password itself."},
+
+	{"redis.addrs", func(c *Config) any { return &c.Redis.Addrs }, redisAddrs, "127.0.0.1:6379", "Redis: one address, or the seeds of a cluster."},
+	{"redis.cluster", func(c *Config) any { return &c.Redis.Cluster }, noBound, "false", "The addresses are those of a Redis Cluster."},
+	{"redis.username", func(c *Config) any { return &c.Redis.Username }, shortText, "", "The Redis user; empty means the default user."},
+	{"redis.password_file", func(c *Config) any { return &c.Redis.PasswordFile }, filePath, "", "File that holds the Redis password."},
+	{"redis.password", func(c *Config) any { return &c.Redis.Password }, secretText, "", "The Redis password itself."},
+	{"redis.tls.enabled", func(c *Config) any { return &c.Redis.TLS.Enabled }, noBound, "false", "Speak TLS to Redis."},
+	{"redis.tls.ca_file", func(c *Config) any { return &c.Redis.TLS.CAFile }, filePath, "", "PEM file of the authorities that may sign Redis' certificate; empty means the system's."},
+
+	{"rules.file", func(c *Config) any { return &c.Rules.File }, filePath, "", "The rules file: what an event means. Commands that fold refuse to start without one."},
+
+	{"producer.listen", func(c *Config) any { return &c.Producer.Listen }, listenAddr, "127.0.0.1:8080", "Where the gateway accepts events."},
+	{"producer.max_inflight_bytes", func(c *Config) any { return &c.Producer.MaxInflightBytes }, sizes(1<<20, 64<<30), "64MiB", "Bytes of accepted requests that wait for the brokers; over it the gateway answers 503."},
+	{"producer.max_request_bytes", func(c *Config) any { return &c.Producer.MaxRequestBytes }, sizes(1<<10, 1<<30), "8MiB", "The largest request body, after decompression; over it the gateway answers 413."},
+	{"producer.max_batch_events", func(c *Config) any { return &c.Producer.MaxBatchEvents }, ints(1, 1_000_000), "10000", "Events in one request."},
+	{"producer.request_timeout", func(c *Config) any { return &c.Producer.RequestTimeout }, spans(100*ms, 10*time.Minute), "30s", "How long a request may wait for the brokers' acknowledgement before it is answered 503."},
+
+	{"processor.slots", func(c *Config) any { return &c.Processor.Slots }, ints(1, 64), "2", "Sessions in one process; each is a member of the group with a transactional ID of its own."},
+	{"processor.instance", func(c *Config) any { return &c.Processor.Instance }, instanceText, "", "A name for this process that survives a restart, so that it takes its slots back at once; empty leases the first free slots."},
+	{"processor.commit_interval", func(c *Config) any { return &c.Processor.CommitInterval }, spans(ms, 10*sec), "20ms", "A transaction is ended after this time, or after `processor.commit_records`."},
+	{"processor.commit_records", func(c *Config) any { return &c.Processor.CommitRecords }, ints(1, 1_000_000), "20000", "Records in one transaction."},
+	{"processor.cache_bytes", func(c *Config) any { return &c.Processor.CacheBytes }, sizes(1<<20, 1<<40), "256MiB", "Memory for participants' states, all slots together."},
+	{"processor.session_timeout", func(c *Config) any { return &c.Processor.SessionTimeout }, spans(sec, 30*time.Minute), "10s", "After this silence the group gives a slot's partitions away. The broker's `group.min.session.timeout.ms` is its lower bound."},
+	{"processor.transaction_timeout", func(c *Config) any { return &c.Processor.TransactionTimeout }, spans(500*ms, 15*time.Minute), "8s", "After this time the brokers abort an open transaction; less than `processor.session_timeout`."},
+	{"processor.rebalance_timeout", func(c *Config) any { return &c.Processor.RebalanceTimeout }, spans(sec, hour), "30s", "How long a member may take to join a rebalance."},
+	{"processor.leave_on_stop", func(c *Config) any { return &c.Processor.LeaveOnStop }, noBound, "true", "Leave the group on an orderly stop, so that others take over at once; `false` keeps the partitions for a restart within the session timeout."},
+	{"processor.buckets", func(c *Config) any { return &c.Processor.Buckets }, ints(1, 1024), "4", "Redis hashes per partition. Fixed once a partition has state."},
+
+	{"notifier.listen", func(c *Config) any { return &c.Notifier.Listen }, listenAddr, "127.0.0.1:8081", "Where the inbox is served."},
+	{"notifier.lanes", func(c *Config) any { return &c.Notifier.Lanes }, ints(1, 65_536), "64", "Participants served side by side."},
+	{"notifier.token_secret_file", func(c *Config) any { return &c.Notifier.TokenSecretFile }, filePath, "", "File that holds the key which signs inbox tokens; without one, a random key is created once in Redis and shared."},
+	{"notifier.token_secret", func(c *Config) any { return &c.Notifier.TokenSecret }, keyText, "", "The key which signs inbox tokens itself."},
+	{"notifier.ledger_retention", func(c *Config) any { return &c.Notifier.LedgerRetention }, spans(hour, 8760*hour), "168h", "How long a sent notification is remembered. It outlives every deadline and, with webhooks, their 76 hours of retries."},
+	{"notifier.inbox_max", func(c *Config) any { return &c.Notifier.InboxMax }, ints(1, 100_000), "1000", "Entries kept in one inbox; the oldest go first."},
+	{"notifier.inbox_retention", func(c *Config) any { return &c.Notifier.InboxRetention }, spans(hour, 87_600*hour), "720h", "How long an inbox is kept after its last entry."},
+	{"notifier.session_timeout", func(c *Config) any { return &c.Notifier.SessionTimeout }, spans(sec, 30*time.Minute), "10s", "After this silence the group gives a notifier's partitions away."},
+	{"notifier.webhook.url", func(c *Config) any { return &c.Notifier.Webhook.URL }, httpURL, "", "Where the webhook channel posts; empty switches it off."},
+	{"notifier.webhook.secret_file", func(c *Config) any { return &c.Notifier.Webhook.SecretFile }, filePath, "", "File that holds the key which signs webhooks (Standard Webhooks, `whsec_…`)."},
+	{"notifier.webhook.secret", func(c *Config) any { return &c.Notifier.Webhook.Secret }, secretText, "", "The key which signs webhooks itself."},
+	{"notifier.webhook.timeout", func(c *Config) any { return &c.Notifier.Webhook.Timeout }, spans(100*ms, 5*time.Minute), "15s", "How long one attempt may take."},
+	{"notifier.webhook.allow", func(c *Config) any { return &c.Notifier.Webhook.Allow }, cidrs, "", "Networks (CIDR) that a webhook may reach although they are private or local."},
+
+	{"metrics.listen", func(c *Config) any { return &c.Metrics.Listen }, listenAddr, "127.0.0.1:9464", "Where /metrics, /healthz and /readyz are served. When the default is taken, a free port is used; an address that was given must be free."},
+	{"metrics.pprof", func(c *Config) any { return &c.Metrics.Pprof }, noBound, "false", "Serve /debug/pprof beside the metrics."},
+
+	{"log.level", func(c *Config) any { return &c.Log.Level }, oneOf("debug", "info", "warn", "error"), "info", "The least severe line that is written."},
+	{"log.format", func(c *Config) any { return &c.Log.Format }, oneOf("json", "text"), "json", "`json` for machines, `text` for a terminal."},
+}
