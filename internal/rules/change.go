@@ -58,7 +58,11 @@ func (c *closer) assignment(e ast.Expr, at int) fn[participant.Value] {
 			return participant.Value{Kind: participant.KindString, Str: t}
 		}), func(v participant.Value) bool { return len(v.Str) <= s.Max })
 	}
-	c.refuse(e, "slot `%s` is of type %s, the expression of type %s%s", s.Name, s.Kind, c.typeOf(e), verbHint(s.Kind))
+	hint := verbHint(s.Kind)
+	if s.Kind == participant.KindInt && kind == sortDouble {
+		hint = "; int(x) cuts a number to a whole one"
+	}
+	c.refuse(e, "slot `%s` is of type %s, the expression of type %s%s", s.Name, s.Kind, typeNameOf(c.typeOf(e)), hint)
 	return literal(participant.Value{})
 }
 
@@ -68,8 +72,6 @@ func verbHint(kind participant.Kind) string {
 		return "; write add(x), remove(x) or clear()"
 	case participant.KindMap:
 		return "; write put(key, n), increment(key, n), remove(key) or clear()"
-	case participant.KindInt:
-		return "; int(x) cuts a number to a whole one"
 	}
 	return ""
 }

@@ -108,6 +108,12 @@ func (c *compiler) mistyped(v *view, t text, root ast.Expr, errs []*cel.Error) {
 
 var loopNames = map[string]bool{"all": true, "exists": true, "exists_one": true, "map": true, "filter": true}
 
+// plainTypes turns CEL's names of types into those of a rules file.
+var plainTypes = strings.NewReplacer("google.protobuf.Timestamp", "time", "google.protobuf.Duration", "duration",
+	"double", "number", "map_of_int", "map")
+
+func typeNameOf(t *types.Type) string { return plainTypes.Replace(t.String()) }
+
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	line = strings.TrimPrefix(line, "Syntax error: ")
@@ -141,9 +147,8 @@ func (c *compiler) explain(v *view, root ast.Expr, id int64, message string) str
 		return "unknown name `" + name + "`" + suggestion(name, vocabulary)
 	}
 	message = operatorName.ReplaceAllString(message, "'$1$2$3' applied")
+	message = plainTypes.Replace(message)
 	switch {
-	case strings.Contains(message, "null"):
-		message += "; there is no null: write has(…) to ask whether a time or an optional field is there"
 	case strings.HasPrefix(message, "found no matching overload for '==") || strings.HasPrefix(message, "found no matching overload for '!="):
 		message += "; both sides must be of one type"
 	}

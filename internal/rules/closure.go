@@ -114,9 +114,9 @@ func stranger[T any](c *closer, e ast.Expr) fn[T] {
 	case e.Kind() == ast.CallKind:
 		c.refuse(e, "`%s` on %s is not available in rules", spell(e.AsCall().FunctionName()), c.operandTypes(e))
 	case e.Kind() == ast.IdentKind || e.Kind() == ast.SelectKind:
-		c.refuse(e, "`%s` is of type %s, which an expression can only pass on", path(e), c.typeOf(e))
+		c.refuse(e, "`%s` is of type %s, which an expression can only pass on", path(e), typeNameOf(c.typeOf(e)))
 	default:
-		c.refuse(e, "values of type %s are not available in rules", c.typeOf(e))
+		c.refuse(e, "values of type %s are not available in rules", typeNameOf(c.typeOf(e)))
 	}
 	return func(*frame) (zero T, _ *participant.Rejection) { return zero, nil }
 }
@@ -127,7 +127,7 @@ func (c *closer) operandTypes(e ast.Expr) string {
 		if i > 0 {
 			out += " and "
 		}
-		out += c.typeOf(operand).String()
+		out += typeNameOf(c.typeOf(operand))
 	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
 
 	"github.com/veltrix/veltrix/internal/participant"
 )
@@ -146,7 +147,11 @@ func instead(kind participant.Kind, path string) string {
 
 func (c *closer) equality(e, a, b ast.Expr, equal bool) fn[bool] {
 	kind := c.sort(a)
-	if kind != c.sort(b) {
+	switch {
+	case c.typeOf(a).Kind() == types.NullTypeKind || c.typeOf(b).Kind() == types.NullTypeKind:
+		c.refuse(e, "there is no null: ask with has(…) whether a time or an optional field is there")
+		return literal(false)
+	case kind != c.sort(b):
 		return stranger[bool](c, e)
 	}
 	switch kind {
@@ -251,7 +256,7 @@ func (c *closer) membership(e, item, container ast.Expr) fn[bool] {
 	}
 	list := container.AsList().Elements()
 	if slices.ContainsFunc(list, func(member ast.Expr) bool { return c.sort(member) != c.sort(item) }) {
-		c.refuse(container, "all members of the list must be of the type of what is looked for, %s", c.typeOf(item))
+		c.refuse(container, "all members of the list must be of the type of what is looked for, %s", typeNameOf(c.typeOf(item)))
 		return literal(false)
 	}
 	switch c.sort(item) {

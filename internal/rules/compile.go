@@ -166,7 +166,7 @@ func (c *compiler) condition(v *view, n *yaml.Node) *expression {
 	}
 	root := x.tree.Expr()
 	if t := x.tree.GetType(root.ID()); t.String() != "bool" && t.String() != "dyn" {
-		c.at(x.place(0), "when must be true or false, the expression is of type %s", t)
+		c.at(x.place(0), "when must be true or false, the expression is of type %s", typeNameOf(t))
 		return nil
 	}
 	if root.Kind() == ast.LiteralKind && root.AsLiteral().Value() == false {

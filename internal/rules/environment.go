@@ -22,7 +22,11 @@ var (
 	stateType  = cel.ObjectType("state")
 )
 
-const dataPrefix = "data of "
+// The names of a view's types, as messages show them.
+const (
+	eventPrefix = "event of "
+	dataPrefix  = "data of "
+)
 
 // The limits of one expression. Nesting bounds the parser's and the compiled
 // closures' stack.
@@ -108,7 +112,7 @@ func (e *environment) view(indices []int) (*view, error) {
 	}
 	v := &view{label: label, fields: shared(e.schema, indices)}
 	e.views[label] = v
-	env, err := e.base.Extend(cel.Variable("event", cel.ObjectType(label)))
+	env, err := e.base.Extend(cel.Variable("event", cel.ObjectType(eventPrefix+label)))
 	if err != nil {
 		return nil, fmt.Errorf("prepare expressions on %s: %w", label, err)
 	}
@@ -145,10 +149,17 @@ func slotIndex(slots []participant.Slot, name string) int {
 	return slices.IndexFunc(slots, func(s participant.Slot) bool { return s.Name == name })
 }
 
+// viewOf returns the view that a type's name speaks of, or nil.
+func (e *environment) viewOf(prefix, name string) *view {
+	if label, ok := strings.CutPrefix(name, prefix); ok {
+		return e.views[label]
+	}
+	return nil
+}
+
 // FindStructType knows the state, and each view's event and data.
 func (e *environment) FindStructType(name string) (*types.Type, bool) {
-	_, isView := e.views[strings.TrimPrefix(name, dataPrefix)]
-	if name == stateType.TypeName() || isView {
+	if name == stateType.TypeName() || e.viewOf(eventPrefix, name) != nil || e.viewOf(dataPrefix, name) != nil {
 		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 	}
 	return nil, false
@@ -163,10 +174,10 @@ func (e *environment) FindStructFieldNames(name string) ([]string, bool) {
 		}
 		return names, true
 	}
-	if v := e.views[name]; v != nil {
+	if e.viewOf(eventPrefix, name) != nil {
 		return []string{"data", "type", "time"}, true
 	}
-	if v := e.views[strings.TrimPrefix(name, dataPrefix)]; v != nil {
+	if v := e.viewOf(dataPrefix, name); v != nil {
 		names := make([]string, len(v.fields))
 		for i := range v.fields {
 			names[i] = v.fields[i].Name
@@ -185,10 +196,10 @@ func (e *environment) FindStructFieldType(name, field string) (*types.FieldType,
 		}
 		return fieldType(celKinds[e.schema.Slots[at].Kind])
 	}
-	if v := e.views[name]; v != nil {
+	if e.viewOf(eventPrefix, name) != nil {
 		switch field {
 		case "data":
-			return fieldType(cel.ObjectType(dataPrefix + name))
+			return fieldType(cel.ObjectType(dataPrefix + strings.TrimPrefix(name, eventPrefix)))
 		case "type":
 			return fieldType(cel.StringType)
 		case "time":
@@ -196,7 +207,7 @@ func (e *environment) FindStructFieldType(name, field string) (*types.FieldType,
 		}
 		return nil, false
 	}
-	if v := e.views[strings.TrimPrefix(name, dataPrefix)]; v != nil {
+	if v := e.viewOf(dataPrefix, name); v != nil {
 		if at := fieldIndex(v.fields, field); at >= 0 {
 			return fieldType(celKinds[v.fields[at].Kind])
 		}

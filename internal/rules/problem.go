@@ -9,7 +9,7 @@ import (
 
 // problemsShown bounds what one error message lists; a file with more mistakes
 // than that is better mended in steps.
-const problemsShown = 50
+const problemsShown = 100
 
 // Problem is one mistake in a rules file. Line and Column count from 1, columns
 // in characters.
@@ -67,7 +67,8 @@ func (p Problems) sorted() Problems {
 func suggestion(name string, known []string) string {
 	best, distance := "", len(name)/3+2
 	for _, k := range known {
-		if d := editDistance(name, k); d < distance {
+		// A name that has nothing in common with this one is no guess.
+		if d := editDistance(name, k); d < distance && d < max(len(name), len(k)) {
 			best, distance = k, d
 		}
 	}

@@ -162,7 +162,7 @@ func (r *reader) duration(n *yaml.Node, what string, unit, most time.Duration) (
 func (r *reader) choice(n *yaml.Node, what string, known ...string) (string, bool) {
 	word, ok := r.text(n, what)
 	if ok && !slices.Contains(known, word) {
-		r.note(n, "unknown %s `%s`%s", what, word, suggestion(word, known))
+		r.note(n, "%s cannot be `%s`%s", what, cut(word, 80), suggestion(word, known))
 		return "", false
 	}
 	return word, ok

@@ -154,9 +154,9 @@ func (c *closer) write(e ast.Expr) writer {
 			return strconv.AppendFloat(b, d, 'f', -1, 64)
 		})
 	case sortSet, sortMap:
-		c.refuse(e, "a %s cannot be shown; show its size, such as ${size(%s)}", c.typeOf(e), path(e))
+		c.refuse(e, "a %s cannot be shown; show its size, such as ${size(%s)}", typeNameOf(c.typeOf(e)), path(e))
 	default:
-		c.refuse(e, "a value of type %s cannot be shown", c.typeOf(e))
+		c.refuse(e, "a value of type %s cannot be shown", typeNameOf(c.typeOf(e)))
 	}
 	return nil
 }
