@@ -1,0 +1,282 @@
+package webhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/veltrix/veltrix/internal/channel/webhook"
+	"github.com/veltrix/veltrix/internal/delivery"
+	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
+)
+
+const (
+	secret    = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	oldSecret = "c2VjcmV0LW9mLWxhc3QteWVhcg=="
+)
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+
+// receiver is an endpoint that verifies what it gets and answers as told.
+type receiver struct {
+	t      *testing.T
+	answer func(w http.ResponseWriter, r *http.Request)
+
+	mu   sync.Mutex
+	got  []*http.Request
+	body []string
+}
+
+func newReceiver(t *testing.T, answer func(http.ResponseWriter, *http.Request)) (*receiver, string) {
+	t.Helper()
+	rec := &receiver{t: t, answer: answer}
+	srv := httptest.NewServer(rec)
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	return rec, srv.URL
+}
+
+func (rec *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		rec.t.Error(err)
+	}
+	for _, s := range []string{secret, oldSecret} {
+		verifier, err := standardwebhooks.NewWebhook(s)
+		if err != nil {
+			rec.t.Error(err)
+		}
+		if err := verifier.Verify(body, r.Header); err != nil {
+			rec.t.Errorf("the signature does not verify: %v", err)
+		}
+	}
+	rec.mu.Lock()
+	rec.got, rec.body = append(rec.got, r), append(rec.body, string(body))
+	rec.mu.Unlock()
+	rec.answer(w, r)
+}
+
+func (rec *receiver) count() int {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return len(rec.got)
+}
+
+func channel(t *testing.T, url string, timeout time.Duration, allow []netip.Prefix) *webhook.Channel {
+	t.Helper()
+	ch, err := webhook.New(webhook.Config{URL: url, Secrets: []string{secret, oldSecret}, Timeout: timeout, Allow: allow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+func attempt(ch *webhook.Channel, n *delivery.Notification, number int) delivery.Result {
+	ctx, cancel := context.WithTimeout(context.Background(), ch.Timeout())
+	defer cancel()
+	return ch.Deliver(ctx, delivery.Attempt{
+		Notification: n, Op: n.Op, Target: ch.Targets(n.Participant)[0], Number: number, InboxOffset: 7, At: time.Now(),
+	})
+}
+
+func status(code int, header ...string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+// cut ends the connection in the middle: with a reset where reset is true.
+func cut(reset bool) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		if tcp, ok := conn.(*net.TCPConn); ok && reset {
+			tcp.SetLinger(0)
+		}
+		conn.Close()
+	}
+}
+
+func TestAnswersAreClassified(t *testing.T) {
+	hung := make(chan struct{})
+	t.Cleanup(func() { close(hung) })
+	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
+	for _, x := range []struct {
+		name   string
+		answer func(http.ResponseWriter, *http.Request)
+		want   delivery.Verdict
+		alarm  bool
+		after  [2]time.Duration // the bounds of RetryAfter
+	}{
+		{"200", status(200), delivery.Accepted, false, [2]time.Duration{}},
+		{"204", status(204), delivery.Accepted, false, [2]time.Duration{}},
+		{"redirect", status(302, "Location", "/elsewhere"), delivery.Failed, false, [2]time.Duration{}},
+		{"400", status(400), delivery.Failed, false, [2]time.Duration{}},
+		{"401", status(401), delivery.Failed, true, [2]time.Duration{}},
+		{"403", status(403), delivery.Failed, true, [2]time.Duration{}},
+		{"410", status(410), delivery.Refused, false, [2]time.Duration{}},
+		{"429 in seconds", status(429, "Retry-After", "120"), delivery.Failed, false, [2]time.Duration{2 * time.Minute, 2 * time.Minute}},
+		{"429 at a date", status(429, "Retry-After", date), delivery.Failed, false, [2]time.Duration{80 * time.Second, 90 * time.Second}},
+		{"429 for ever", status(429, "Retry-After", "99999999"), delivery.Failed, false, [2]time.Duration{24 * time.Hour, 24 * time.Hour}},
+		{"500", status(500), delivery.Unknown, false, [2]time.Duration{}},
+		{"503", status(503, "Retry-After", "5"), delivery.Unknown, false, [2]time.Duration{5 * time.Second, 5 * time.Second}},
+		{"hangs", func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-hung:
+			case <-r.Context().Done():
+			}
+		}, delivery.Unknown, false, [2]time.Duration{}},
+		{"resets", cut(true), delivery.Unknown, false, [2]time.Duration{}},
+		{"accepts, then drops", cut(false), delivery.Unknown, false, [2]time.Duration{}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			rec, url := newReceiver(t, x.answer)
+			ch := channel(t, url, 500*time.Millisecond, loopback)
+			res := attempt(ch, deliverytest.Note("alice", 1), 1)
+			if res.Verdict != x.want || res.Alarm != x.alarm {
+				t.Errorf("got %+v, want verdict %d, alarm %v", res, x.want, x.alarm)
+			}
+			if res.RetryAfter < x.after[0] || res.RetryAfter > x.after[1] {
+				t.Errorf("retry after %v, want %v", res.RetryAfter, x.after)
+			}
+			if rec.count() != 1 {
+				t.Errorf("%d requests for one attempt", rec.count())
+			}
+		})
+	}
+}
+
+// TestReusedConnection checks that an idle connection, cut at the next request,
+// does not become a second copy.
+func TestReusedConnection(t *testing.T) {
+	first := true
+	rec, url := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
+		if first {
+			first = false
+			return
+		}
+		cut(true)(w, r)
+	})
+	ch := channel(t, url, time.Second, loopback)
+	if res := attempt(ch, deliverytest.Note("alice", 1), 1); res.Verdict != delivery.Accepted {
+		t.Fatalf("got %+v", res)
+	}
+	if res := attempt(ch, deliverytest.Note("alice", 2), 1); res.Verdict != delivery.Unknown {
+		t.Fatalf("got %+v, want unknown", res)
+	}
+	if rec.count() != 2 {
+		t.Fatalf("%d requests for two attempts", rec.count())
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	res := attempt(channel(t, "http://"+l.Addr().String(), time.Second, loopback), deliverytest.Note("a", 1), 1)
+	if res.Verdict != delivery.Failed || !res.Unreachable {
+		t.Fatalf("a refused connection is %+v, want a definite failure", res)
+	}
+	// No TLS there: the handshake fails before anything is sent.
+	_, url := newReceiver(t, status(200))
+	url = strings.Replace(url, "http:", "https:", 1)
+	if res := attempt(channel(t, url, time.Second, loopback), deliverytest.Note("a", 1), 1); res.Verdict != delivery.Failed {
+		t.Fatalf("a failed handshake is %+v, want a definite failure", res)
+	}
+}
+
+func TestRequest(t *testing.T) {
+	rec, url := newReceiver(t, status(200))
+	ch := channel(t, url, time.Second, loopback)
+	n := deliverytest.Note("alice", 1)
+	n.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for number := 1; number <= 2; number++ {
+		attempt(ch, n, number)
+	}
+	update := deliverytest.Note("alice", 1)
+	update.Revision, update.Op = 2, delivery.Update
+	attempt(ch, update, 1)
+	for i, want := range []string{n.ID, n.ID, n.ID + ".2"} {
+		h := rec.got[i].Header
+		if h.Get("webhook-id") != want {
+			t.Errorf("request %d has the ID %s, want %s", i, h.Get("webhook-id"), want)
+		}
+		for _, never := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+			if h.Get(never) != "" {
+				t.Errorf("request %d carries %s, which lets the transport send twice", i, never)
+			}
+		}
+		if got := strings.Count(h.Get("webhook-signature"), "v1,"); got != 2 {
+			t.Errorf("%d signatures, want one for each secret", got)
+		}
+	}
+	if rec.got[0].Header.Get("traceparent") != n.TraceParent {
+		t.Error("the trace context is lost")
+	}
+	if rec.body[0] != rec.body[1] {
+		t.Errorf("two tries differ:\n%s\n%s", rec.body[0], rec.body[1])
+	}
+	var m struct {
+		Type string
+		Data struct {
+			Notification, Participant, Title string
+			Revision                         int
+			InboxOffset                      int64 `json:"inbox_offset"`
+		}
+	}
+	if err := json.Unmarshal([]byte(rec.body[2]), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Type != "notification.update" || m.Data.Notification != n.ID || m.Data.Participant != "alice" ||
+		m.Data.Revision != 2 || m.Data.InboxOffset != 7 || m.Data.Title == "" {
+		t.Errorf("the body is %s", rec.body[2])
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	ch := channel(t, "https://example.com/", 0, nil)
+	total, tries := time.Duration(0), 1
+	for pause, ok := ch.Retry(tries); ok; pause, ok = ch.Retry(tries) {
+		total += pause
+		tries++
+	}
+	if tries != 10 || total.Round(time.Hour) != 76*time.Hour {
+		t.Errorf("%d tries within %v, want 10 within some 75 h", tries, total)
+	}
+	if ch.Timeout() != 15*time.Second {
+		t.Errorf("timeout %v", ch.Timeout())
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for _, c := range []webhook.Config{
+		{URL: "", Secrets: []string{secret}},
+		{URL: "ftp://example.com", Secrets: []string{secret}},
+		{URL: "https://user:pass@example.com", Secrets: []string{secret}},
+		{URL: "https://example.com"},
+		{URL: "https://example.com", Secrets: []string{"not base64!"}},
+	} {
+		if _, err := webhook.New(c); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+}
