@@ -12,12 +12,12 @@ import (
 func StateJSON(values []participant.Value, s *participant.Schema) map[string]any {
 	out := make(map[string]any, len(values))
 	for i := range values {
-		out[s.Slots[i].Name] = valueJSON(&values[i], s.Slots[i].Kind)
+		out[s.Slots[i].Name] = slotJSON(&values[i], s.Slots[i].Kind)
 	}
 	return out
 }
 
-func valueJSON(v *participant.Value, declared participant.Kind) any {
+func slotJSON(v *participant.Value, declared participant.Kind) any {
 	if v.Kind == participant.KindNone && (declared == participant.KindSet || declared == participant.KindMap) {
 		v = &participant.Value{Kind: declared}
 	}
