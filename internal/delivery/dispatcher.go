@@ -239,13 +239,10 @@ func (d *Dispatcher) commitLocked(parts []TopicPartition) {
 		}
 	}
 	d.mu.Unlock()
-	if len(offsets) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(d.base, d.opts.StoreTimeout)
 	defer cancel()
 	err := d.receipts.Flush(ctx)
-	if err == nil {
+	if err == nil && len(offsets) > 0 {
 		err = d.source.Commit(ctx, offsets)
 	}
 	if err != nil {
@@ -253,6 +250,9 @@ func (d *Dispatcher) commitLocked(parts []TopicPartition) {
 		return
 	}
 	d.worked("log")
+	if len(offsets) == 0 {
+		return
+	}
 	d.progress.Store(time.Now().UnixNano())
 	d.mu.Lock()
 	defer d.mu.Unlock()
