@@ -1,0 +1,157 @@
+// Package fold joins the core, the wire formats and a program of rules to the
+// function that the engine drives.
+//
+// The invariant: what a record causes depends on the records before it in its
+// partition, on the rules and on the number of partitions, and on nothing else.
+// Every record has exactly one fate, and every fate but applied has exactly one
+// output that shows it.
+package fold
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// Fold implements engine.Fold. It is safe for concurrent use.
+type Fold struct {
+	fold       *participant.Fold
+	program    participant.Program
+	schema     *participant.Schema
+	partitions int32
+	outcomes   sync.Pool // of *participant.Outcome, for their memory
+}
+
+var _ engine.Fold = (*Fold)(nil)
+
+// New returns the fold of a program over a source topic with so many
+// partitions.
+func New(p participant.Program, partitions int32) *Fold {
+	return &Fold{
+		fold:       participant.NewFold(p),
+		program:    p,
+		schema:     p.Schema(),
+		partitions: partitions,
+		outcomes:   sync.Pool{New: func() any { return new(participant.Outcome) }},
+	}
+}
+
+// Schema returns the schema of the fold's program.
+func (f *Fold) Schema() *participant.Schema { return f.schema }
+
+// decoded is the Data of an Item: a record as it is read, before any state.
+type decoded struct {
+	event     participant.Event
+	rejection *participant.Rejection // nil where the event is well-formed
+	partition int32                  // where the record belongs
+}
+
+// Decode implements engine.Fold.
+func (f *Fold) Decode(r *engine.Record) engine.Item {
+	d := &decoded{partition: r.Partition}
+	d.rejection = wire.DecodeEvent(r, f.schema, &d.event)
+	if d.rejection != nil {
+		// Refused where it is, whatever its key: nothing of it would be any
+		// better on another partition.
+		return engine.Item{Data: d}
+	}
+	d.partition = wire.PartitionFor(r.Key, f.partitions)
+	if d.partition != r.Partition {
+		return engine.Item{Data: d}
+	}
+	return engine.Item{Key: d.event.Participant, Data: d}
+}
+
+// New implements engine.Fold.
+func (f *Fold) New() engine.State { return participant.NewHistory(f.schema) }
+
+// Clone implements engine.Fold.
+func (f *Fold) Clone(s engine.State) engine.State { return s.(*participant.History).Clone() }
+
+// Encode implements engine.Fold.
+func (f *Fold) Encode(dst []byte, s engine.State) []byte {
+	return wire.AppendState(dst, s.(*participant.History), f.schema)
+}
+
+// Load implements engine.Fold.
+func (f *Fold) Load(b []byte) (engine.State, error) {
+	h, err := wire.DecodeState(b, f.schema)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Apply implements engine.Fold. An item may be applied again, to another copy
+// of the state: nothing in it changes.
+func (f *Fold) Apply(s engine.State, r *engine.Record, item engine.Item, out *engine.Outputs) {
+	d := item.Data.(*decoded)
+	switch {
+	case d.rejection != nil:
+		f.reject(r, d, d.rejection, out)
+	case d.partition != r.Partition:
+		out.Fates[participant.Rerouted]++
+		out.List = append(out.List, reroute(r, d.partition))
+	default:
+		f.apply(s.(*participant.History), r, d, out)
+	}
+}
+
+func (f *Fold) apply(h *participant.History, r *engine.Record, d *decoded, out *engine.Outputs) {
+	o := f.outcomes.Get().(*participant.Outcome)
+	defer f.outcomes.Put(o)
+	f.fold.Apply(h, &d.event, o)
+	if rejection := o.Rejection(); rejection != nil {
+		f.reject(r, d, rejection, out)
+		return
+	}
+	out.Fates[participant.Applied]++
+	for i := range o.Notifications {
+		n := &o.Notifications[i]
+		key, value, headers := wire.Notification(f.schema.Hunt, &d.event, n, f.program.Template(n.Key))
+		out.List = append(out.List, engine.Output{
+			Topic:     engine.Notifications,
+			Partition: r.Partition,
+			Key:       key,
+			Value:     value,
+			Headers:   headers,
+		})
+	}
+}
+
+func (f *Fold) reject(r *engine.Record, d *decoded, rejection *participant.Rejection, out *engine.Outputs) {
+	out.Fates[rejection.Fate]++
+	key, value, headers := wire.Rejected(f.schema.Hunt, r, &d.event, rejection)
+	out.List = append(out.List, engine.Output{
+		Topic:     engine.Rejected,
+		Partition: r.Partition,
+		Key:       bytes.Clone(key), // it is the record's own
+		Value:     value,
+		Headers:   headers,
+	})
+}
+
+// reroute copies a record to the partition where it belongs: as it is, with a
+// header that says where it was. Identity makes it count once there, however
+// often it is sent.
+func reroute(r *engine.Record, partition int32) engine.Output {
+	headers := make([]wire.Header, 0, len(r.Headers)+1)
+	for _, h := range r.Headers {
+		headers = append(headers, wire.Header{Key: h.Key, Value: bytes.Clone(h.Value)})
+	}
+	from := strconv.AppendInt(nil, int64(r.Partition), 10)
+	from = append(from, '/')
+	from = strconv.AppendInt(from, r.Offset, 10)
+	return engine.Output{
+		Topic:     engine.Events,
+		Partition: partition,
+		Key:       bytes.Clone(r.Key),
+		Value:     bytes.Clone(r.Value),
+		Headers:   slices.Clip(append(headers, wire.Header{Key: wire.HeaderReroutedFrom, Value: from})),
+	}
+}

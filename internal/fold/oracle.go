@@ -1,0 +1,86 @@
+package fold
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// Oracle folds one partition from its start, record by record, in a plain loop
+// and without the engine: what the engine's outputs and states are held
+// against. It belongs to one goroutine.
+type Oracle struct {
+	fold      *Fold
+	partition int32
+	next      int64 // the offset expected next, or -1 before the first
+	states    map[string]*participant.History
+	out       engine.Outputs
+	fates     [participant.FateCount]int64
+}
+
+// NewOracle returns the oracle of a partition of which nothing was read yet.
+func NewOracle(f *Fold, partition int32) *Oracle {
+	return &Oracle{fold: f, partition: partition, next: -1, states: map[string]*participant.History{}}
+}
+
+// Feed folds the partition's next record and returns what it causes, in order;
+// the list is valid until the next call. A record of another partition, or one
+// that does not follow the last, is an error, and the oracle is as it was.
+func (o *Oracle) Feed(r *wire.Record) ([]engine.Output, error) {
+	if r.Partition != o.partition {
+		return nil, fmt.Errorf("fold partition %d: got a record of partition %d", o.partition, r.Partition)
+	}
+	if o.next >= 0 && r.Offset != o.next {
+		return nil, fmt.Errorf("fold partition %d: offset %d follows %d: records are missing or repeated",
+			o.partition, r.Offset, o.next-1)
+	}
+	o.next = r.Offset + 1
+	o.out.Reset()
+	item := o.fold.Decode(r)
+	var state engine.State
+	if item.Key != "" {
+		h, ok := o.states[item.Key]
+		if !ok {
+			h = participant.NewHistory(o.fold.schema)
+			o.states[item.Key] = h
+		}
+		state = h
+	}
+	o.fold.Apply(state, r, item, &o.out)
+	for fate, n := range o.out.Fates {
+		o.fates[fate] += n
+	}
+	return o.out.List, nil
+}
+
+// Next returns the offset after the last record, or -1 before the first.
+func (o *Oracle) Next() int64 { return o.next }
+
+// Fates returns how many records met which fate.
+func (o *Oracle) Fates() [participant.FateCount]int64 { return o.fates }
+
+// State returns a participant's history, or nil for one without any. It is the
+// oracle's own: it changes with the next record.
+func (o *Oracle) State(who string) *participant.History { return o.states[who] }
+
+// States yields the encoded state of every participant of whom an event was
+// accepted, by name. The bytes are valid for one step.
+func (o *Oracle) States() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		var b []byte
+		for _, who := range slices.Sorted(maps.Keys(o.states)) {
+			if o.states[who].Fresh() {
+				continue
+			}
+			b = o.fold.Encode(b[:0], o.states[who])
+			if !yield(who, b) {
+				return
+			}
+		}
+	}
+}
