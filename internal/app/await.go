@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/redisstore"
+	"github.com/veltrix/veltrix/internal/service"
+)
+
+// errNoManifest means that the topics were never applied.
+var errNoManifest = errors.New("this deployment has no manifest yet: run veltrix topics apply")
+
+// awaitManifest waits for the brokers and reads what the deployment pinned.
+func (rt Runtime) awaitManifest(ctx context.Context, kafka kafkalog.Config) (*kafkalog.Manifest, error) {
+	var manifest *kafkalog.Manifest
+	what := "kafka at " + strings.Join(kafka.Brokers, ",")
+	err := service.Await(ctx, rt.Log, what, rt.Config.StartTimeout, func(ctx context.Context) error {
+		m, err := kafkalog.ReadManifest(ctx, kafka)
+		switch {
+		case errors.Is(err, kafkalog.ErrNoTopic), err == nil && m == nil:
+			return service.Permanent(fmt.Errorf("prefix %q: %w", kafka.Prefix, errNoManifest))
+		case err != nil:
+			return err
+		}
+		manifest = m
+		return nil
+	})
+	return manifest, err
+}
+
+// awaitRedis opens a client and waits until Redis answers.
+func (rt Runtime) awaitRedis(ctx context.Context) (redis.UniversalClient, error) {
+	cfg, err := rt.Redis()
+	if err != nil {
+		return nil, err
+	}
+	client := redisstore.Open(cfg)
+	what := "redis at " + strings.Join(cfg.Addrs, ",")
+	err = service.Await(ctx, rt.Log, what, rt.Config.StartTimeout, func(ctx context.Context) error {
+		return client.Ping(ctx).Err()
+	})
+	if err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	return client, nil
+}

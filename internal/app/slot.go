@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/redisstore"
+)
+
+// slot is one session's place in this process.
+type slot struct {
+	owner string
+	loop  atomic.Pointer[engine.Loop]
+}
+
+// owner names a slot's holder for its lease. With a configured instance the
+// name outlives the process, and a restart has its slot back at once wherever
+// it runs; without, it names this process, and only a lease whose process is
+// known to be gone from this host is taken over.
+func owner(instance string, index int) string {
+	if instance != "" {
+		return fmt.Sprintf("instance:%s:%d", instance, index)
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("process:%s:%d:%s:%d", host, os.Getpid(), startTime(os.Getpid()), index)
+}
+
+// gone reports whether a lease's owner was a process of this host that has
+// ended. A process ID used again has another start time.
+func gone(owner string) bool {
+	part := strings.Split(owner, ":")
+	host, _ := os.Hostname()
+	if len(part) != 5 || part[0] != "process" || part[1] != host {
+		return false
+	}
+	pid, err := strconv.Atoi(part[2])
+	return err == nil && startTime(pid) != part[3]
+}
+
+// startTime returns when a process of this host began, in clock ticks since
+// the host did; empty for one that is not there.
+func startTime(pid int) string {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	// The second field is the command in parentheses and may hold anything.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" {
+		return ""
+	}
+	return fields[19]
+}
+
+// keep holds a slot as long as ctx lasts: leases a number, runs a session, and
+// replaces it when it ends.
+func (p *Processor) keep(ctx context.Context, s *slot) {
+	log := p.rt.Log
+	leases := redisstore.Slots{
+		Client: p.client, Prefix: p.rt.Config.Prefix, Life: 2 * p.rt.Config.Processor.SessionTimeout, Gone: gone,
+	}
+	for n := 0; ctx.Err() == nil; n++ {
+		number, err := leases.Acquire(ctx, s.owner)
+		if err == nil {
+			began := time.Now()
+			err = p.session(ctx, s, leases, number)
+			s.loop.Store(nil)
+			if time.Since(began) > time.Minute {
+				n = 0
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wait := pause(n)
+		log.Warn("the session ended and is replaced", "slot", number, "cause", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+	s.loop.Store(nil)
+}
+
+// pause is the wait before the next session: sessions that all come back at
+// once make a storm of rebalances.
+func pause(n int) time.Duration {
+	d := min(100*time.Millisecond<<min(n, 6), 5*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// session runs one session of the group from joining to leaving.
+func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slots, number int) error {
+	cfg := p.rt.Config.Processor
+	log := p.rt.Log.With("slot", number)
+	inbox := engine.NewInbox()
+	session, err := kafkalog.NewSession(kafkalog.SessionConfig{
+		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
+		RebalanceTimeout: cfg.RebalanceTimeout, LeaveOnStop: cfg.LeaveOnStop,
+	}, p.reroute, inbox.Put)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		session.Close(closing)
+		if ctx.Err() != nil {
+			if err := leases.Free(closing, number, s.owner); err != nil {
+				log.Warn("the slot's lease stays until it ends by itself", "error", err)
+			}
+		}
+	}()
+	log.Info("joining the group", "group", p.kafka.ProcessorGroup())
+	space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: p.manifest.Generation, Buckets: cfg.Buckets}
+	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots})
+	loop := engine.NewLoop(engine.LoopConfig{
+		CommitInterval: cfg.CommitInterval, CommitRecords: cfg.CommitRecords, EndTimeout: 2 * cfg.SessionTimeout,
+		Recheck: engine.DefaultLoop.Recheck, SettleTimeout: engine.DefaultLoop.SettleTimeout,
+		Log: log, Hooks: p.hooks(),
+	}, machine, session, p.positions, redisstore.NewState(p.client, space), inbox)
+	s.loop.Store(loop)
+
+	leased, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	go renew(leased, lost, leases, number, s.owner)
+	err = loop.Run(leased)
+	p.retire(loop.View())
+	if cause := context.Cause(leased); err == nil && cause != nil && ctx.Err() == nil {
+		return cause
+	}
+	return err
+}
+
+// renew prolongs the slot's lease. Only a lease that another holds ends the
+// session; Redis away does not, for then nobody can take it.
+func renew(ctx context.Context, lost context.CancelCauseFunc, leases redisstore.Slots, number int, owner string) {
+	tick := time.NewTicker(leases.Life / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := leases.Renew(ctx, number, owner); errors.Is(err, redisstore.ErrSlotLost) {
+				lost(err)
+				return
+			}
+		}
+	}
+}
