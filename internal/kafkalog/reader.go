@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/wire"
 )
@@ -19,6 +21,8 @@ const (
 	readChunk      = 5_000    // records handed on at once, at most
 	readFetchBytes = 16 << 20 // bytes fetched ahead
 	readStall      = 30 * time.Second
+	readWait       = 500 * time.Millisecond // that a broker may hold a fetch with nothing to give
+	readRetry      = 100 * time.Millisecond
 )
 
 // Errors of a direct reader.
@@ -100,21 +104,15 @@ func bounds(ctx context.Context, cl *kgo.Client, topic string) ([]PartitionBound
 //
 // It ends by position: the record at to−1 may be a transaction's marker, an
 // aborted record or compacted away, so that waiting for it would never end.
+// Not even a marker need follow: the embedded broker writes none when it
+// aborts, at its start, what its predecessor's crash left open. So the fetches
+// are made here, where a consumer would hide the position it has reached.
+//
 // It fails with ErrOutOfRange where the log does not hold [from, to), and with
 // ErrUndecided where committed is asked for and to is above the last stable
 // offset; it never waits for records that are yet to be written.
 func ReadPartition(ctx context.Context, cfg Config, topic string, partition int32, from, to int64, committed bool, fn func([]wire.Record) error) error {
-	isolation := kgo.ReadUncommitted()
-	if committed {
-		isolation = kgo.ReadCommitted()
-	}
-	cl, err := kgo.NewClient(cfg.Options(
-		kgo.FetchIsolationLevel(isolation),
-		kgo.KeepControlRecords(), // a marker is how an aborted tail shows its end
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxBytes(readFetchBytes), kgo.FetchMaxPartitionBytes(readFetchBytes),
-		kgo.FetchMaxWait(500*time.Millisecond),
-	)...)
+	cl, err := kgo.NewClient(cfg.Options()...)
 	if err != nil {
 		return fmt.Errorf("create the client that reads %s/%d: %w", topic, partition, err)
 	}
@@ -122,11 +120,11 @@ func ReadPartition(ctx context.Context, cfg Config, topic string, partition int3
 	if err := checkRange(ctx, cl, topic, partition, from, to, committed); err != nil {
 		return err
 	}
-	if from >= to {
-		return nil
+	r := &reader{cl: cl, topic: topic, partition: partition, next: from, isolation: kgo.ReadUncommitted(), decompressor: kgo.DefaultDecompressor()}
+	if committed {
+		r.isolation = kgo.ReadCommitted()
 	}
-	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}})
-	if err := readTo(ctx, cl, to, fn); err != nil {
+	if err := r.readTo(ctx, to, fn); err != nil {
 		return fmt.Errorf("read %s/%d from %d to %d: %w", topic, partition, from, to, err)
 	}
 	return nil
@@ -151,51 +149,117 @@ func checkRange(ctx context.Context, cl *kgo.Client, topic string, partition int
 	}
 }
 
-// readTo polls until a record at or past to−1 was seen.
-func readTo(ctx context.Context, cl *kgo.Client, to int64, fn func([]wire.Record) error) error {
-	var chunk []*kgo.Record
-	next, moved := int64(-1), time.Now()
-	for next < to {
-		poll, cancel := context.WithTimeout(ctx, time.Second)
-		fetches := cl.PollRecords(poll, readChunk)
-		cancel()
-		if err := ctx.Err(); err != nil {
+// reader is one partition's fetches, one after the other.
+type reader struct {
+	cl           *kgo.Client
+	topic        string
+	partition    int32
+	isolation    kgo.IsolationLevel
+	decompressor kgo.Decompressor
+
+	next    int64 // the position: the offset to fetch from
+	leader  int32
+	topicID [16]byte
+	located bool // leader and topicID are known
+}
+
+// readTo fetches until the position reaches to. What a broker may answer
+// while leaders move is asked again, until nothing has moved for too long.
+func (r *reader) readTo(ctx context.Context, to int64, fn func([]wire.Record) error) error {
+	for moved := time.Now(); r.next < to; {
+		before := r.next
+		records, err := r.fetch(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, kerr.OffsetOutOfRange):
+			return fmt.Errorf("%w: retention or a delete passed offset %d: %w", ErrOutOfRange, before, err)
+		case err != nil && (!passing(err) || time.Since(moved) > readStall):
 			return err
+		case err == nil && r.next == before && time.Since(moved) > readStall:
+			return fmt.Errorf("nothing came for %v after offset %d: look at the brokers' logs", readStall, before-1)
+		case err != nil:
+			r.located = false
+			time.Sleep(readRetry)
+			continue
 		}
-		if err := fetchError(fetches); err != nil {
-			return err
-		}
-		chunk = chunk[:0]
-		for iter := fetches.RecordIter(); !iter.Done(); {
-			r := iter.Next()
-			next, moved = r.Offset+1, time.Now()
-			if r.Offset < to && !r.Attrs.IsControl() {
-				chunk = append(chunk, r)
-			}
-		}
-		if len(chunk) > 0 {
+		wanted := slices.DeleteFunc(records, func(k *kgo.Record) bool { return k.Offset >= to })
+		for chunk := range slices.Chunk(wanted, readChunk) {
 			if err := fn(Records(chunk)); err != nil {
 				return err
 			}
-			moved = time.Now() // a slow fn is not a stalled log
 		}
-		if time.Since(moved) > readStall {
-			return fmt.Errorf("nothing came for %v after offset %d: look at the brokers' logs", readStall, next-1)
+		if r.next > before {
+			moved = time.Now()
 		}
 	}
 	return nil
 }
 
-// fetchError returns what made a poll fail, but for the poll's own deadline.
-func fetchError(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
-		switch {
-		case errors.Is(e.Err, context.DeadlineExceeded):
-		case errors.Is(e.Err, kerr.OffsetOutOfRange):
-			return fmt.Errorf("%w: retention or a delete passed the reader: %w", ErrOutOfRange, e.Err)
-		default:
-			return e.Err
-		}
+// passing says that an error may go away by asking again.
+func passing(err error) bool {
+	var net net.Error
+	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.As(err, &net) ||
+		errors.Is(err, kerr.FencedLeaderEpoch) || errors.Is(err, kerr.UnknownTopicID)
+}
+
+// fetch makes one request and moves the position past what came, be it data
+// or not.
+func (r *reader) fetch(ctx context.Context) ([]*kgo.Record, error) {
+	if err := r.locate(ctx); err != nil {
+		return nil, err
 	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = int32(readWait.Milliseconds()), 1, readFetchBytes, -1
+	if r.isolation == kgo.ReadCommitted() {
+		req.IsolationLevel = 1
+	}
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic, t.TopicID = r.topic, r.topicID
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = r.partition, r.next, readFetchBytes
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	answer, err := r.cl.Broker(int(r.leader)).RetriableRequest(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, fmt.Errorf("broker %d answered for %d topics, asked for one", r.leader, len(resp.Topics))
+	}
+	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
+		Offset: r.next, IsolationLevel: r.isolation, Topic: r.topic, Partition: r.partition,
+	}, &resp.Topics[0].Partitions[0], r.decompressor, nil)
+	if fetched.Err != nil {
+		return nil, fetched.Err
+	}
+	r.next = next
+	return fetched.Records, nil
+}
+
+func (r *reader) locate(ctx context.Context) error {
+	if r.located {
+		return nil
+	}
+	meta, err := kadm.NewClient(r.cl).Metadata(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	t := meta.Topics[r.topic]
+	if t.Err != nil {
+		return t.Err
+	}
+	p, ok := t.Partitions[r.partition]
+	if !ok {
+		return kerr.UnknownTopicOrPartition
+	}
+	if p.Err != nil {
+		return p.Err
+	}
+	r.leader, r.topicID, r.located = p.Leader, t.ID, true
 	return nil
 }

@@ -2,9 +2,8 @@
 // names, as child processes: in KRaft mode, every node broker and controller,
 // on loopback ports that were free.
 //
-// Invariant: no broker outlives the process that started it. Each runs in its
-// own process group, is ended by its process ID, and is killed by the kernel
-// when its parent dies, however that happens.
+// Invariant: no broker outlives the process that started it, however that ends
+// (see internal/child).
 //
 // A test that cannot have its broker fails with the command that provides it;
 // it never skips.
@@ -25,6 +24,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/veltrix/veltrix/internal/child"
 )
 
 // Bounds of the harness.
@@ -61,7 +62,7 @@ type node struct {
 	dir        string
 	broker     int // port
 	controller int // port
-	proc       *process
+	proc       *child.Process
 }
 
 // Start runs a cluster in a directory of the test's own and ends it with the
@@ -137,7 +138,7 @@ func (c *Cluster) Kill(id int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n := c.nodes[id-1]; n.proc != nil {
-		n.proc.kill()
+		n.proc.Kill()
 		n.proc = nil
 	}
 }
@@ -155,7 +156,7 @@ func (c *Cluster) signal(id int, sig syscall.Signal) error {
 	if n.proc == nil {
 		return fmt.Errorf("signal node %d: it is not running", id)
 	}
-	return n.proc.signal(sig)
+	return n.proc.Signal(sig)
 }
 
 // Restart starts node id again on its old ports and data, after ending it if
@@ -164,7 +165,7 @@ func (c *Cluster) Restart(id int) error {
 	c.mu.Lock()
 	n := c.nodes[id-1]
 	if n.proc != nil {
-		n.proc.kill()
+		n.proc.Kill()
 	}
 	err := c.launch(n)
 	c.mu.Unlock()
@@ -184,7 +185,7 @@ func (c *Cluster) Close() error {
 		if n.proc == nil {
 			continue
 		}
-		wg.Go(func() { n.proc.stop(stopTimeout) })
+		wg.Go(func() { n.proc.Stop(stopTimeout) })
 	}
 	wg.Wait()
 	for _, n := range c.nodes {
@@ -225,7 +226,7 @@ func (n *node) waitReady(ctx context.Context, brokers int) error {
 	var last error
 	for {
 		select {
-		case <-n.proc.done:
+		case <-n.proc.Done():
 			return n.ended()
 		case <-ctx.Done():
 			return fmt.Errorf("wait for node %d: %w; last: %w; its log is %s", n.id, ctx.Err(), last, n.logPath())

@@ -15,9 +15,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/veltrix/veltrix/internal/child"
 )
 
 //go:embed log4j2.properties
@@ -138,7 +141,7 @@ func (c *Cluster) launch(n *node) error {
 	defer out.Close()
 	cmd := exec.Command(c.java, append(c.jvm(n, c.opts.HeapMiB), "kafka.Kafka", n.configPath())...)
 	cmd.Stdout, cmd.Stderr = out, out
-	n.proc, err = startProcess(cmd)
+	n.proc, err = child.Start(cmd, syscall.SIGKILL) // nobody reads the data of an orphan
 	if err != nil {
 		return fmt.Errorf("start node %d: %w", n.id, err)
 	}
