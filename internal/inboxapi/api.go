@@ -1,0 +1,276 @@
+// Package inboxapi serves participants their inboxes over HTTP: as pages, as a
+// live stream, and as a small web page.
+//
+// Its invariant: a request sees and changes the inbox of the participant that
+// its token names, and no other; what the stream sends has an ID from which it
+// can be resumed without a gap.
+package inboxapi
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/delivery"
+)
+
+// Limits of a request.
+const (
+	pageDefault  = 50
+	pageMax      = 200
+	ackBodyMax   = 1 << 10 // bytes
+	storeTimeout = 5 * time.Second
+)
+
+// Options set the API up. A zero field takes its default.
+type Options struct {
+	Inbox      delivery.Inbox
+	Secret     []byte        // of the tokens, at least 32 bytes
+	Heartbeat  time.Duration // of a stream (15 s)
+	Poll       time.Duration // of a stream nobody wakes (2 s)
+	StreamsMax int           // open at a time (10,000)
+	Logger     *slog.Logger  // (silent)
+}
+
+// API is an http.Handler.
+type API struct {
+	inbox           delivery.Inbox
+	tokens          *verifier
+	heartbeat, poll time.Duration
+	streams         chan struct{}
+	log             *slog.Logger
+	mux             *http.ServeMux
+	stop            chan struct{} // closed: streams end
+	stopping        sync.Once
+}
+
+//go:embed inbox.html
+var pageHTML []byte
+
+// New returns the API.
+func New(o Options) (*API, error) {
+	if len(o.Secret) < 32 {
+		return nil, fmt.Errorf("the token secret has %d bytes; at least 32 are needed", len(o.Secret))
+	}
+	if o.Heartbeat <= 0 {
+		o.Heartbeat = 15 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = 2 * time.Second
+	}
+	if o.StreamsMax <= 0 {
+		o.StreamsMax = 10_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	a := &API{
+		inbox: o.Inbox, tokens: newVerifier(o.Secret), heartbeat: o.Heartbeat, poll: o.Poll,
+		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
+	}
+	a.mux.HandleFunc("GET /v1/inbox", a.list)
+	a.mux.HandleFunc("GET /v1/inbox/stream", a.stream)
+	a.mux.HandleFunc("POST /v1/inbox/ack", a.ack)
+	a.mux.HandleFunc("GET /inbox", a.page)
+	a.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
+	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := a.mux.Handler(other); pattern != "/" && pattern != "" {
+				w.Header().Set("Allow", method)
+				problem(w, http.StatusMethodNotAllowed, r.Method+" is not allowed here; use "+method)
+				return
+			}
+		}
+		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	})
+	return a, nil
+}
+
+// Close ends the open streams: a graceful stop of the server would wait for
+// them. Clients come back by themselves, where their cursor stands.
+func (a *API) Close() { a.stopping.Do(func() { close(a.stop) }) }
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	a.mux.ServeHTTP(w, r)
+}
+
+// page serves the web page. It holds no data: the token stays in the URL's
+// fragment, which a browser never sends.
+func (a *API) page(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "+
+		"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	w.Write(pageHTML) //nolint:errcheck // the client went away
+}
+
+// who authenticates a request, or answers it.
+func (a *API) who(w http.ResponseWriter, r *http.Request, inQuery bool) (string, time.Time, bool) {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok && inQuery { // a browser's EventSource cannot set headers
+		token = r.URL.Query().Get("access_token")
+	}
+	if token == "" {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="inbox"`)
+		problem(w, http.StatusUnauthorized, "send a token: Authorization: Bearer …; `veltrix token` makes one")
+		return "", time.Time{}, false
+	}
+	participant, until, err := a.tokens.participant(token)
+	if errors.Is(err, errForbidden) {
+		problem(w, http.StatusForbidden, err.Error())
+		return "", time.Time{}, false
+	}
+	if err != nil {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="inbox", error="invalid_token"`)
+		problem(w, http.StatusUnauthorized, err.Error())
+		return "", time.Time{}, false
+	}
+	return participant, until, true
+}
+
+// pageBody is the answer of GET /v1/inbox.
+type pageBody struct {
+	Participant string           `json:"participant"`
+	Epoch       string           `json:"epoch"`
+	Last        int64            `json:"last"`
+	Acked       int64            `json:"acked"`
+	Resync      bool             `json:"resync"`
+	Entries     []delivery.Entry `json:"entries"`
+	// Next is the cursor for the next page, empty where there is none now.
+	Next string `json:"next,omitempty"`
+}
+
+// list serves a page: the newest entries first, or with after those behind a
+// cursor, oldest first; before goes further back.
+func (a *API) list(w http.ResponseWriter, r *http.Request) {
+	participant, _, ok := a.who(w, r, false)
+	if !ok {
+		return
+	}
+	q := r.URL.Query()
+	limit := pageDefault
+	if v := q.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > pageMax {
+			problem(w, http.StatusBadRequest, fmt.Sprintf("limit %q is not a number from 1 to %d", v, pageMax))
+			return
+		}
+		limit = n
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	var p delivery.Page
+	var err error
+	if q.Has("after") {
+		var after delivery.Cursor
+		if after, err = parseCursor(q.Get("after")); err != nil {
+			problem(w, http.StatusBadRequest, "after: "+err.Error())
+			return
+		}
+		p, err = a.inbox.Page(ctx, participant, after, limit)
+	} else {
+		before := int64(0)
+		if v := q.Get("before"); v != "" {
+			if before, err = strconv.ParseInt(v, 10, 64); err != nil || before < 1 {
+				problem(w, http.StatusBadRequest, fmt.Sprintf("before %q is not an offset from 1", v))
+				return
+			}
+		}
+		p, err = a.inbox.Newest(ctx, participant, before, limit)
+	}
+	if err != nil {
+		a.unavailable(w, err)
+		return
+	}
+	body := pageBody{
+		Participant: participant, Epoch: p.Epoch, Last: p.Last, Acked: p.Acked, Resync: p.Resync, Entries: p.Entries,
+	}
+	if body.Entries == nil {
+		body.Entries = []delivery.Entry{}
+	}
+	if n := len(p.Entries); n == limit {
+		body.Next = strconv.FormatInt(p.Entries[n-1].Offset, 10)
+		if q.Has("after") {
+			body.Next = cursorText(delivery.Cursor{Epoch: p.Epoch, Offset: p.Entries[n-1].Offset})
+		}
+	}
+	reply(w, http.StatusOK, "application/json", body)
+}
+
+// ack notes what the participant has seen.
+func (a *API) ack(w http.ResponseWriter, r *http.Request) {
+	participant, _, ok := a.who(w, r, false)
+	if !ok {
+		return
+	}
+	var body struct {
+		Offset *int64 `json:"offset"`
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, ackBodyMax))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&body); err != nil || body.Offset == nil || *body.Offset < 0 {
+		problem(w, http.StatusBadRequest, `the body must be {"offset": n} with n from 0`)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeTimeout)
+	defer cancel()
+	acked, err := a.inbox.Ack(ctx, participant, *body.Offset)
+	if err != nil {
+		a.unavailable(w, err)
+		return
+	}
+	reply(w, http.StatusOK, "application/json", map[string]int64{"acked": acked})
+}
+
+func (a *API) unavailable(w http.ResponseWriter, err error) {
+	a.log.Warn("an inbox cannot be reached", "error", err)
+	w.Header().Set("Retry-After", "2")
+	problem(w, http.StatusServiceUnavailable, "the inbox cannot be reached now; try again in a moment")
+}
+
+// cursorText writes a cursor as epoch-offset, the form of a stream's IDs.
+func cursorText(c delivery.Cursor) string { return c.Epoch + "-" + strconv.FormatInt(c.Offset, 10) }
+
+// parseCursor reads what cursorText wrote; an empty text is the beginning.
+func parseCursor(text string) (delivery.Cursor, error) {
+	if text == "" {
+		return delivery.Cursor{}, nil
+	}
+	i := strings.LastIndexByte(text, '-')
+	if i < 0 || len(text) > 80 {
+		return delivery.Cursor{}, fmt.Errorf("%.80q is not a cursor", text)
+	}
+	offset, err := strconv.ParseInt(text[i+1:], 10, 64)
+	if err != nil || offset < 0 {
+		return delivery.Cursor{}, fmt.Errorf("%.80q is not a cursor", text)
+	}
+	return delivery.Cursor{Epoch: text[:i], Offset: offset}, nil
+}
+
+// problem answers with an RFC 9457 document.
+func problem(w http.ResponseWriter, status int, detail string) {
+	reply(w, status, "application/problem+json", map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail,
+	})
+}
+
+func reply(w http.ResponseWriter, status int, kind string, body any) {
+	w.Header().Set("Content-Type", kind)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client went away
+}

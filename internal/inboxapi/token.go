@@ -1,0 +1,72 @@
+package inboxapi
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Audience is what a token for the inbox must be made for.
+const Audience = "veltrix-inbox"
+
+// tokenLeeway forgives clocks that disagree a little.
+const tokenLeeway = 5 * time.Second
+
+// IssueToken signs a token that lets its bearer read and acknowledge one
+// participant's inbox for ttl.
+func IssueToken(secret []byte, participant string, ttl time.Duration) (string, error) {
+	switch {
+	case len(secret) < 32:
+		return "", fmt.Errorf("the token secret has %d bytes; at least 32 are needed", len(secret))
+	case participant == "":
+		return "", errors.New("a token needs a participant")
+	case ttl <= 0:
+		return "", errors.New("a token needs a lifetime above zero")
+	}
+	now := time.Now()
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.RegisteredClaims{
+		Subject: participant, Audience: jwt.ClaimStrings{Audience},
+		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+	}).SignedString(secret)
+	if err != nil {
+		return "", fmt.Errorf("sign a token: %w", err)
+	}
+	return signed, nil
+}
+
+// verifier reads tokens. Exactly one algorithm is accepted: a token must not
+// choose how it is checked.
+type verifier struct {
+	secret []byte
+	parser *jwt.Parser
+}
+
+func newVerifier(secret []byte) *verifier {
+	return &verifier{secret, jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+		jwt.WithExpirationRequired(), jwt.WithLeeway(tokenLeeway),
+	)}
+}
+
+// errForbidden is a valid token that is made for something else.
+var errForbidden = errors.New("this token is not made for the inbox")
+
+// participant returns whose inbox a token opens, and until when.
+func (v *verifier) participant(token string) (string, time.Time, error) {
+	var claims jwt.RegisteredClaims
+	_, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return v.secret, nil })
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return "", time.Time{}, errors.New("the token has expired: ask for a new one")
+	case err != nil:
+		return "", time.Time{}, errors.New("the token is not valid")
+	}
+	for _, a := range claims.Audience {
+		if a == Audience && claims.Subject != "" {
+			return claims.Subject, claims.ExpiresAt.Time, nil
+		}
+	}
+	return "", time.Time{}, errForbidden
+}
