@@ -14,6 +14,7 @@ import (
 	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/participant"
 	hunt "github.com/veltrix/veltrix/internal/participant/participanttest"
+	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/wire"
 )
 
@@ -96,10 +97,71 @@ func play(t *rapid.T, f *fold.Fold, records []*wire.Record, boundary func() int)
 // TestArrivalBatchesAndEncodingDoNotMatter is the invariant of the core, seen
 // from outside: records in, records and bytes out.
 func TestArrivalBatchesAndEncodingDoNotMatter(t *testing.T) {
+	t.Run("hand-written", func(t *testing.T) { checkArrival(t, newFold(hunt.DefaultOrder())) })
+	program, err := rules.Load("rules.yaml", []byte(rulesText))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("rules", func(t *testing.T) { checkArrival(t, fold.New(program, partitions)) })
+}
+
+// rulesText is a hunt with the same events, whose notifications depend on their
+// order too.
+const rulesText = `
+hunt: property
+version: 1
+events:
+  find:
+    data: {clue: {type: string, max: 64}, points: {type: int, min: 0, max: 100}}
+  tick:
+    data: {}
+state:
+  score: {type: int}
+  found: {type: set, max: 10}
+  visits: {type: map, max: 10}
+  latest: {type: string, max: 64}
+  rich: {type: bool}
+  since: {type: time}
+rules:
+  - name: first
+    on: find
+    when: "!(event.data.clue in state.found)"
+    set:
+      found: add(event.data.clue)
+      score: state.score + event.data.points
+      latest: event.data.clue
+    notify:
+      - name: found
+        class: clue
+        when: size(state.found) != 3
+        title: "Clue ${event.data.clue}"
+        body: "${state.score} points"
+  - name: rich
+    on: find
+    when: state.score > 100 && !state.rich
+    set:
+      rich: "true"
+      since: event.time
+    notify:
+      - name: rich
+        class: clue
+        title: "Rich by ${event.data.clue}"
+        body: ""
+  - name: visit
+    on: find
+    set:
+      visits: increment(event.data.clue, 1)
+  - name: tick
+    on: tick
+    set:
+      score: state.score + size(state.found)
+classes:
+  clue: {channels: [inbox], expires: 2h, on_unknown: resend, hold: 0s}
+`
+
+func checkArrival(t *testing.T, f *fold.Fold) {
 	rapid.Check(t, func(t *rapid.T) {
-		order := hunt.DefaultOrder()
-		f := newFold(order)
-		sorted, arriving := drawRecords(t, order.Grace)
+		sorted, arriving := drawRecords(t, f.Schema().Order.Grace)
 		want := play(t, f, sorted, func() int { return 0 })
 		got := play(t, f, arriving, func() int { return rapid.IntRange(0, 2).Draw(t, "boundary") })
 		if want.applied != len(sorted)+1 || got.applied != want.applied {

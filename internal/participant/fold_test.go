@@ -286,6 +286,20 @@ func TestFloorStaysWhereOtherRulesPutIt(t *testing.T) {
 	p.apply(hunt.Event("e", second, hunt.Tick), participant.Late)
 }
 
+// A new version may have dropped a notification that the tail still remembers.
+func TestWhatOtherRulesSaidStands(t *testing.T) {
+	p := newPlayer(t, hunt.DefaultOrder())
+	p.apply(hunt.Finding("2", 20*second, "oak", 5), participant.Applied)
+	p.h.Tail[0].Emitted = append(p.h.Tail[0].Emitted, participant.Emission{Key: 99, Revision: 4, Content: 1})
+	got := p.apply(hunt.Finding("1", 10*second, "elm", 1), participant.Applied)
+	if s := ops(got); s != "send 0.1 1 points; update 0.2 6 points; " {
+		t.Fatalf("notifications %q", s)
+	}
+	if m := p.h.Tail[1].Emitted[1]; m.Key != 99 || m.Revision != 4 || m.Retracted {
+		t.Fatalf("emission %+v", m)
+	}
+}
+
 func TestNoTailAtAll(t *testing.T) {
 	p := newPlayer(t, participant.Order{})
 	p.apply(hunt.Event("a", second, hunt.Tick), participant.Applied)

@@ -111,7 +111,8 @@ type Program interface {
 	// caller discards state and notices; the error is a *Rejection with fate
 	// RuleError or Overflow. TypeIndex -1 has no effect.
 	Step(state []Value, o *Occurrence, notices []Notice) ([]Notice, error)
-	// Template describes the notification with that key.
+	// Template describes the notification with that key, or is nil for a key
+	// of other rules.
 	Template(key uint32) *Template
 }
 

@@ -106,7 +106,8 @@ func (f *Fold) announce(who string, t *Entry, out *Outcome) []Emission {
 			next, now, changed = append(next, m), now[1:], true
 		case len(now) == 0 || old[0].Key < now[0].Key:
 			m := old[0]
-			if !m.Retracted {
+			// What other rules have said stands: these cannot name it.
+			if !m.Retracted && f.program.Template(m.Key) != nil {
 				m.Revision++
 				m.Retracted, changed = true, true
 				f.emit(who, t, &m, Retract, &Notice{}, out)

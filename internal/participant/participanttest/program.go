@@ -168,4 +168,9 @@ var templates = [...]participant.Template{
 }
 
 // Template implements participant.Program.
-func (h *Hunt) Template(key uint32) *participant.Template { return &templates[key] }
+func (h *Hunt) Template(key uint32) *participant.Template {
+	if key >= uint32(len(templates)) {
+		return nil
+	}
+	return &templates[key]
+}
