@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/veltrix/veltrix/examples/harbour"
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/wire"
 )
@@ -27,7 +28,7 @@ type folded struct {
 	notices map[participant.Identity]string
 }
 
-func fold(t *testing.T, program participant.Program, lines []string) *folded {
+func foldAll(t *testing.T, program participant.Program, lines []string) *folded {
 	t.Helper()
 	f := &folded{
 		fates: map[string]int{}, ops: map[string]int{}, standing: map[string]int{},
@@ -210,7 +211,7 @@ standing: clue=2352 hint=580 nudge=2443 win=163
 participants: 1000, finished: 163
 `,
 	} {
-		got := fold(t, compile(t, name), linesOf(t, Open, name))
+		got := foldAll(t, compile(t, name), linesOf(t, Open, name))
 		if got.String() != want {
 			t.Errorf("%s comes to\n%s\nwant\n%s", name, got, want)
 		}
@@ -222,7 +223,7 @@ participants: 1000, finished: 163
 func TestOrderDoesNotMatter(t *testing.T) {
 	for _, name := range Names() {
 		program, sent := compile(t, name), linesOf(t, Open, name)
-		a, b := fold(t, program, sent), fold(t, program, byTime(t, sent))
+		a, b := foldAll(t, program, sent), foldAll(t, program, byTime(t, sent))
 		if b.fates["applied"] != a.fates["applied"] || len(b.fates) != 1 {
 			t.Errorf("%s: fates are %v as sent and %v in order", name, a.fates, b.fates)
 		}
@@ -232,5 +233,26 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		if !maps.Equal(a.notices, b.notices) {
 			t.Errorf("%s: standing notifications differ: %d as sent, %d in order", name, len(a.notices), len(b.notices))
 		}
+	}
+}
+
+// What the generator holds back on request is what the rules call late, and
+// nothing else is.
+func TestLate(t *testing.T) {
+	o := harbour.Default()
+	o.Teams, o.Late = 20, 40
+	records, err := harbour.Generate(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := make([]string, len(records))
+	for i := range records {
+		lines[i] = string(records[i].Line)
+	}
+	s := harbour.Summarize(records)
+	got := foldAll(t, compile(t, "harbour"), lines)
+	want := map[string]int{"applied": s.Events - 40, "late": 40, "duplicate": s.Repeats}
+	if !maps.Equal(got.fates, want) {
+		t.Errorf("fates are %v, want %v", got.fates, want)
 	}
 }
