@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +78,8 @@ type Dispatcher struct {
 	room    chan struct{} // records being worked on
 	slots   chan struct{} // appends being made
 	pending atomic.Int64
+	working atomic.Int64 // tasks that lanes are at
+	holding atomic.Int64 // of them, those in their class's hold
 
 	mu        sync.Mutex // guards held
 	held      map[TopicPartition]*held
@@ -301,104 +303,16 @@ func (d *Dispatcher) retryTopic(wait time.Duration) string {
 }
 
 func (d *Dispatcher) receipt(t *task, out Outcome, attempt int, reason string) {
-	d.metrics.Outcome(t.channel, out)
+	cause := ""
+	if out == OutDead {
+		cause, _, _ = strings.Cut(reason, ":") // what follows the colon may be anything
+	}
+	d.metrics.Outcome(t.channel, out, cause)
 	d.receipts.Write(Receipt{
 		Notification: t.n.ID, Revision: t.n.Revision, Participant: t.n.Participant,
 		Channel: t.channel, Target: t.target, Outcome: out, Attempt: attempt,
 		At: time.Now().UTC(), Reason: reason, Partition: t.partition, TraceParent: t.n.TraceParent,
 	})
-}
-
-// trouble is an outage of one store.
-type trouble struct {
-	mu    sync.Mutex
-	since time.Time
-	said  time.Time
-}
-
-func (d *Dispatcher) failed(store string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return
-	}
-	d.metrics.Stalled(store)
-	v, _ := d.troubles.LoadOrStore(store, &trouble{})
-	t := v.(*trouble)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.since.IsZero() {
-		t.since = time.Now()
-	}
-	if time.Since(t.said) > 10*time.Second {
-		t.said = time.Now()
-		d.log.Warn("waiting for a store; nothing is sent meanwhile", "store", store,
-			"since", t.since.UTC().Format(time.RFC3339), "error", err)
-	}
-}
-
-func (d *Dispatcher) worked(store string) {
-	v, ok := d.troubles.Load(store)
-	if !ok {
-		return
-	}
-	t := v.(*trouble)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.since.IsZero() {
-		d.log.Info("the store is back", "store", store, "away", time.Since(t.since).String())
-		t.since, t.said = time.Time{}, time.Time{}
-	}
-}
-
-// Status is what readiness and metrics need.
-type Status struct {
-	Partitions int           // held
-	Pending    int64         // records being worked on
-	Lag        int64         // records of the notifications topic not yet committed
-	Parked     int64         // records of the retry topics not yet committed
-	Idle       time.Duration // since the last commit; 0 before the first
-	// Waiting names the stores that cannot be reached.
-	Waiting []string
-}
-
-// CaughtUp says that nothing of the notifications topic is left to do.
-func (s Status) CaughtUp() bool { return s.Partitions > 0 && s.Lag == 0 && len(s.Waiting) == 0 }
-
-// Status reports how far delivery is. Lag is 0 for a partition that has
-// brought nothing since it was assigned.
-func (d *Dispatcher) Status() Status {
-	s := Status{Pending: d.pending.Load()}
-	if at := d.progress.Load(); at != 0 {
-		s.Idle = time.Since(time.Unix(0, at))
-	}
-	d.troubles.Range(func(store, v any) bool {
-		t := v.(*trouble)
-		t.mu.Lock()
-		if !t.since.IsZero() {
-			s.Waiting = append(s.Waiting, store.(string))
-		}
-		t.mu.Unlock()
-		return true
-	})
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for tp, h := range d.held {
-		h.mu.Lock()
-		lag := int64(0)
-		if len(h.tracker.window)+h.records > 0 {
-			lag = max(h.end-max(h.tracker.ready, 0), 1)
-			if h.tracker.ready < 0 && len(h.tracker.window) > 0 {
-				lag = h.end - h.tracker.window[0].offset
-			}
-		}
-		h.mu.Unlock()
-		if tp.Topic == NotificationsTopic {
-			s.Partitions++
-			s.Lag += lag
-		} else {
-			s.Parked += lag
-		}
-	}
-	return s
 }
 
 // sleep waits and reports false where ctx ended first.
@@ -428,9 +342,10 @@ func jitter(d time.Duration) time.Duration {
 // NoMetrics counts nothing.
 type NoMetrics struct{}
 
-func (NoMetrics) Outcome(string, Outcome)       {} //nolint:revive // see Metrics
-func (NoMetrics) Ambiguous(string, Policy)      {} //nolint:revive // see Metrics
-func (NoMetrics) Attempt(string, time.Duration) {} //nolint:revive // see Metrics
-func (NoMetrics) Age(string, time.Duration)     {} //nolint:revive // see Metrics
-func (NoMetrics) Alarm(string)                  {} //nolint:revive // see Metrics
-func (NoMetrics) Stalled(string)                {} //nolint:revive // see Metrics
+func (NoMetrics) Consumed(Op)                     {} //nolint:revive // see Metrics
+func (NoMetrics) Outcome(string, Outcome, string) {} //nolint:revive // see Metrics
+func (NoMetrics) Ambiguous(string, Policy)        {} //nolint:revive // see Metrics
+func (NoMetrics) Attempt(string, time.Duration)   {} //nolint:revive // see Metrics
+func (NoMetrics) Age(string, time.Duration)       {} //nolint:revive // see Metrics
+func (NoMetrics) Alarm(string)                    {} //nolint:revive // see Metrics
+func (NoMetrics) Stalled(string)                  {} //nolint:revive // see Metrics

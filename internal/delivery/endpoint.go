@@ -39,6 +39,13 @@ func newEndpoint(name string, slots int) *endpoint {
 	}
 }
 
+// open reports whether attempts are let through.
+func (e *endpoint) open() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.breaker.State() != gobreaker.StateOpen && time.Now().After(e.alone)
+}
+
 // entry is the right to make one attempt at an endpoint.
 type entry struct {
 	e    *endpoint

@@ -139,6 +139,7 @@ func (h *held) feedNotification(rec *wire.Record) bool {
 	if err != nil {
 		return h.malformed(rec, err)
 	}
+	h.d.metrics.Consumed(n.Op)
 	tasks := h.tasks(&n)
 	finish, ok := h.admit(rec, len(tasks)+1)
 	if !ok {
@@ -253,6 +254,8 @@ func (h *held) malformed(rec *wire.Record, err error) bool {
 
 // work is what a lane does with a task.
 func (h *held) work(ln *lane, t *task) bool {
+	h.d.working.Add(1)
+	defer h.d.working.Add(-1)
 	if t.channel != InboxChannel {
 		return h.outside(ln, t)
 	}

@@ -296,8 +296,10 @@ type Channel interface {
 
 // Metrics counts. Every method may be called from many goroutines.
 type Metrics interface {
-	// Outcome counts receipts.
-	Outcome(channel string, outcome Outcome)
+	// Consumed counts records of the notifications topic.
+	Consumed(op Op)
+	// Outcome counts receipts. Cause is one of a few phrases, for dead only.
+	Outcome(channel string, outcome Outcome, cause string)
 	// Ambiguous counts attempts with an unknown outcome, by what was done.
 	Ambiguous(channel string, policy Policy)
 	// Attempt observes one attempt's duration.

@@ -109,14 +109,17 @@ func (h *held) hold(ln *lane, t *task) (done, waited bool) {
 			return false, h.soft.Err() == nil
 		}
 		timer := time.NewTimer(wait)
+		h.d.holding.Add(1)
 		select {
 		case <-changed:
 		case <-timer.C:
 		case <-h.soft.Done():
-			timer.Stop()
+		}
+		h.d.holding.Add(-1)
+		timer.Stop()
+		if h.soft.Err() != nil {
 			return false, false
 		}
-		timer.Stop()
 	}
 }
 

@@ -38,6 +38,10 @@ type Options struct {
 	Poll       time.Duration // of a stream nobody wakes (2 s)
 	StreamsMax int           // open at a time (10,000)
 	Logger     *slog.Logger  // (silent)
+	// Streams is told of each stream that opens (1) or closes (-1), Resyncs of
+	// each one whose cursor was of no use.
+	Streams func(delta int)
+	Resyncs func()
 }
 
 // API is an http.Handler.
@@ -47,6 +51,8 @@ type API struct {
 	heartbeat, poll time.Duration
 	streams         chan struct{}
 	log             *slog.Logger
+	opened          func(delta int)
+	resynced        func()
 	mux             *http.ServeMux
 	stop            chan struct{} // closed: streams end
 	stopping        sync.Once
@@ -72,7 +78,14 @@ func New(o Options) (*API, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Streams == nil {
+		o.Streams = func(int) {}
+	}
+	if o.Resyncs == nil {
+		o.Resyncs = func() {}
+	}
 	a := &API{
+		opened: o.Streams, resynced: o.Resyncs,
 		inbox: o.Inbox, tokens: newVerifier(o.Secret), heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}

@@ -49,6 +49,8 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, "too many streams are open")
 		return
 	}
+	a.opened(1)
+	defer a.opened(-1)
 	woken, stop := a.inbox.Wake(participant) // before the first read: no gap between the two
 	defer stop()
 	h := w.Header()
@@ -99,6 +101,7 @@ func (s *stream) catchUp(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if p.Resync {
+			s.a.resynced()
 			s.cursor = delivery.Cursor{Epoch: p.Epoch}
 			if err := s.send(fmt.Sprintf("event: resync\nid: %s\ndata: {\"epoch\":%q}\n\n", s.id(), p.Epoch)); err != nil {
 				return err

@@ -1,0 +1,246 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/veltrix/veltrix/internal/channel/webhook"
+	"github.com/veltrix/veltrix/internal/delivery"
+	"github.com/veltrix/veltrix/internal/inboxapi"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/redisstore"
+	"github.com/veltrix/veltrix/internal/service"
+	"github.com/veltrix/veltrix/internal/telemetry"
+)
+
+// Notifier delivers a deployment's notifications and serves the inboxes.
+type Notifier struct {
+	rt       Runtime
+	metrics  *telemetry.Metrics
+	listener net.Listener
+
+	client     redis.UniversalClient
+	receipts   *kafkalog.Receipts
+	dispatcher atomic.Pointer[delivery.Dispatcher]
+}
+
+// NewNotifier prepares a notifier that serves inboxes on listener; nothing is
+// contacted before Run.
+func NewNotifier(rt Runtime, metrics *telemetry.Metrics, listener net.Listener) *Notifier {
+	return &Notifier{rt: rt, metrics: metrics, listener: listener}
+}
+
+// Name implements service.Service.
+func (n *Notifier) Name() string { return "notifier" }
+
+// Run connects, delivers and serves until ctx ends; then it lets running
+// attempts end, commits, and leaves the group.
+func (n *Notifier) Run(ctx context.Context) error {
+	defer n.close()
+	cfg := n.rt.Config.Notifier
+	kafka, err := n.rt.Kafka("notifier")
+	if err != nil {
+		return err
+	}
+	if _, err := n.rt.awaitManifest(ctx, kafka); err != nil {
+		return err
+	}
+	if n.client, err = n.rt.awaitRedis(ctx); err != nil {
+		return err
+	}
+	channels, err := n.channels()
+	if err != nil {
+		return err
+	}
+	secret, err := NotifierSecret(ctx, n.rt, n.client)
+	if err != nil {
+		return err
+	}
+	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
+	streams := n.metrics.Notifier.Streams
+	api, err := inboxapi.New(inboxapi.Options{
+		Inbox: inbox, Secret: secret, Logger: n.rt.Log,
+		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.metrics.Notifier.Resyncs.Inc,
+	})
+	if err != nil {
+		return err
+	}
+	if n.receipts, err = kafkalog.NewReceipts(kafka); err != nil {
+		return err
+	}
+	d := delivery.New(delivery.Ports{
+		Ledger: redisstore.NewLedger(n.client, n.rt.Config.Prefix, cfg.LedgerRetention), Inbox: inbox,
+		Receipts: n.receipts, Channels: channels, Metrics: deliveryMetrics{n.metrics.Notifier},
+	}, delivery.Options{Lanes: cfg.Lanes, Retention: cfg.LedgerRetention, DrainTimeout: n.drain(), Logger: n.rt.Log})
+	n.dispatcher.Store(d)
+	return service.Run(ctx, n.rt.Config.StopTimeout,
+		service.Func("delivery", func(ctx context.Context) error {
+			return d.Run(ctx, func(h delivery.Holder) (delivery.Source, error) {
+				return kafkalog.NewNotifications(kafkalog.NotificationsConfig{
+					Config: kafka, SessionTimeout: cfg.SessionTimeout,
+					RebalanceTimeout: n.drain() + 20*time.Second, Retries: delivery.RetryTopics(),
+				}, h)
+			})
+		}),
+		service.Func("wake-ups", func(ctx context.Context) error {
+			inbox.Listen(ctx)
+			return nil
+		}),
+		service.Func("gauges", n.gauges),
+		service.Func("streams", func(ctx context.Context) error {
+			<-ctx.Done()
+			api.Close()
+			return nil
+		}),
+		service.HTTP("inbox", n.listener, n.metrics.Observe("inbox", api), n.rt.Config.StopTimeout/2),
+	)
+}
+
+// drain is how long running attempts may take when a partition goes: less than
+// the whole stop, which has to commit after it.
+func (n *Notifier) drain() time.Duration { return min(10*time.Second, n.rt.Config.StopTimeout/2) }
+
+func (n *Notifier) channels() ([]delivery.Channel, error) {
+	cfg := n.rt.Config.Notifier.Webhook
+	if cfg.URL == "" {
+		return nil, nil
+	}
+	var allow []netip.Prefix
+	for _, text := range cfg.Allow {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("notifier.webhook.allow: %w", err)
+		}
+		allow = append(allow, p)
+	}
+	ch, err := webhook.New(webhook.Config{
+		URL: cfg.URL, Secrets: strings.Fields(cfg.Secret.Reveal()), Timeout: cfg.Timeout, Allow: allow,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []delivery.Channel{ch}, nil
+}
+
+// NotifierSecret returns what signs the players' tokens: the configured secret,
+// or the one that the deployment shares in Redis.
+func NotifierSecret(ctx context.Context, rt Runtime, client redis.UniversalClient) ([]byte, error) {
+	if s := rt.Config.Notifier.TokenSecret.Reveal(); s != "" {
+		return []byte(s), nil
+	}
+	return redisstore.TokenSecret(ctx, client, rt.Config.Prefix)
+}
+
+// gauges keeps the gauges near the truth.
+func (n *Notifier) gauges(ctx context.Context) error {
+	ticker := time.NewTicker(2 * time.Second)
+	defer ticker.Stop()
+	m := n.metrics.Notifier
+	for {
+		s := n.dispatcher.Load().Status()
+		m.Inflight.Set(float64(s.Pending))
+		m.Lanes.Set(float64(s.Lanes))
+		m.Held.Set(float64(s.Held))
+		m.LagRecords.Reset()
+		for partition, lag := range s.Lags {
+			m.LagRecords.WithLabelValues(strconv.Itoa(int(partition))).Set(float64(lag))
+		}
+		for channel, open := range s.Open {
+			m.BreakersOpen.WithLabelValues(channel).Set(float64(open))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// Status reports how far delivery is; false before it began.
+func (n *Notifier) Status() (delivery.Status, bool) {
+	d := n.dispatcher.Load()
+	if d == nil {
+		return delivery.Status{}, false
+	}
+	return d.Status(), true
+}
+
+// Ready reports why the notifier does not make progress, or nil. A process
+// that holds no partition is ready: its group has others who do.
+func (n *Notifier) Ready() error {
+	s, ok := n.Status()
+	switch {
+	case !ok:
+		return errors.New("starting")
+	case len(s.Waiting) > 0:
+		return fmt.Errorf("waiting for %s; nothing is sent meanwhile", strings.Join(s.Waiting, ", "))
+	case s.Lag > 0 && s.Idle > 2*time.Minute:
+		return fmt.Errorf("%d notifications wait, and none was finished for %s", s.Lag, s.Idle.Round(time.Second))
+	}
+	return nil
+}
+
+func (n *Notifier) close() {
+	if n.receipts != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := n.receipts.Close(ctx); err != nil {
+			n.rt.Log.Warn("some receipts were not written; they come again at the next start", "error", err)
+		}
+	}
+	if n.client != nil {
+		_ = n.client.Close()
+	}
+	if n.listener != nil {
+		_ = n.listener.Close()
+	}
+}
+
+// deliveryMetrics tells telemetry's names for what delivery counts.
+type deliveryMetrics struct{ m telemetry.NotifierMetrics }
+
+func (d deliveryMetrics) Consumed(op delivery.Op) { d.m.Consumed.WithLabelValues(string(op)).Inc() }
+
+func (d deliveryMetrics) Outcome(channel string, outcome delivery.Outcome, cause string) {
+	switch outcome {
+	case delivery.OutAccepted, delivery.OutSent:
+		d.m.Delivered.WithLabelValues(channel).Inc()
+	case delivery.OutDeduped:
+		d.m.Deduped.WithLabelValues(channel).Inc()
+	case delivery.OutRetried:
+		d.m.Retried.WithLabelValues(channel).Inc()
+	case delivery.OutExpired:
+		d.m.Expired.WithLabelValues(channel).Inc()
+	case delivery.OutRetracted:
+		d.m.Retracted.WithLabelValues(channel).Inc()
+	case delivery.OutDead:
+		d.m.Dead.WithLabelValues(channel, cause).Inc()
+	case delivery.OutAmbiguous: // counted with its policy
+	}
+}
+
+func (d deliveryMetrics) Ambiguous(channel string, policy delivery.Policy) {
+	d.m.Ambiguous.WithLabelValues(channel, string(policy)).Inc()
+}
+
+func (d deliveryMetrics) Attempt(channel string, took time.Duration) {
+	d.m.SendSeconds.WithLabelValues(channel).Observe(took.Seconds())
+}
+
+func (d deliveryMetrics) Age(channel string, age time.Duration) {
+	d.m.EndToEnd.WithLabelValues(channel).Observe(age.Seconds())
+}
+
+// Alarm and Stalled are said in the log, with what to do.
+func (deliveryMetrics) Alarm(string)   {}
+func (deliveryMetrics) Stalled(string) {}
+
