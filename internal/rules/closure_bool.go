@@ -186,7 +186,8 @@ func same[T comparable](a, b fn[T], equal bool) fn[bool] {
 }
 
 // comparison compiles an order. An int and a double meet as CEL has it: out of
-// an int's range the double decides, within it the int is taken as a double.
+// an int's range the double decides, within it the int is taken as a double. What
+// is not a number is neither less nor more than anything.
 func (c *closer) comparison(e, a, b ast.Expr, holds func(int) bool) fn[bool] {
 	left, right := c.sort(a), c.sort(b)
 	switch {
@@ -207,29 +208,23 @@ func (c *closer) comparison(e, a, b ast.Expr, holds func(int) bool) fn[bool] {
 		}
 		return ordered(unary(c.boolean(a), rank), unary(c.boolean(b), rank), holds)
 	case left == sortDouble && right == sortDouble:
-		return orderedDoubles(c.double(a), c.double(b), holds, c.fault(e, notANumber))
+		return binary(c.double(a), c.double(b), func(l, r float64) bool {
+			return holds(cmp.Compare(l, r)) && !math.IsNaN(l) && !math.IsNaN(r)
+		})
 	case left == sortInt && right == sortDouble:
-		return partial(c.integer(a), c.double(b), func(i int64, d float64) (bool, bool) {
-			return holds(-compareDoubleInt(d, i)), !math.IsNaN(d)
-		}, c.fault(e, notANumber))
+		return binary(c.integer(a), c.double(b), func(i int64, d float64) bool {
+			return holds(-compareDoubleInt(d, i)) && !math.IsNaN(d)
+		})
 	case left == sortDouble && right == sortInt:
-		return partial(c.double(a), c.integer(b), func(d float64, i int64) (bool, bool) {
-			return holds(compareDoubleInt(d, i)), !math.IsNaN(d)
-		}, c.fault(e, notANumber))
+		return binary(c.double(a), c.integer(b), func(d float64, i int64) bool {
+			return holds(compareDoubleInt(d, i)) && !math.IsNaN(d)
+		})
 	}
 	return stranger[bool](c, e)
 }
 
-const notANumber = "the comparison has no answer: one side is not a number"
-
 func ordered[T cmp.Ordered](a, b fn[T], holds func(int) bool) fn[bool] {
 	return binary(a, b, func(left, right T) bool { return holds(cmp.Compare(left, right)) })
-}
-
-func orderedDoubles(a, b fn[float64], holds func(int) bool, failed *participant.Rejection) fn[bool] {
-	return partial(a, b, func(left, right float64) (bool, bool) {
-		return holds(cmp.Compare(left, right)), !math.IsNaN(left) && !math.IsNaN(right)
-	}, failed)
 }
 
 func compareDoubleInt(d float64, i int64) int {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/ast"
@@ -65,13 +66,14 @@ func inRange(value, least, most int64) (int64, bool) {
 }
 
 func (c *closer) constantTime(e, arg ast.Expr) fn[int64] {
-	if s, ok := constantString(arg); ok {
+	// CEL keeps a constant's zone and shows it; a slot could not. So: UTC.
+	if s, ok := constantString(arg); ok && strings.HasSuffix(s, "Z") {
 		t, err := time.Parse(time.RFC3339Nano, s)
 		if us := t.UnixMicro(); err == nil && t.Nanosecond()%1000 == 0 && us >= instantMin && us <= instantMax {
 			return literal(us)
 		}
 	}
-	c.refuse(e, `timestamp() takes a constant such as "2026-07-01T12:00:00Z", to the microsecond`)
+	c.refuse(e, `timestamp() takes a constant such as "2026-07-01T12:00:00Z", in UTC, to the microsecond`)
 	return literal[int64](0)
 }
 

@@ -151,7 +151,11 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(readFile(f, file)))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
+		start := time.Now()
 		p, err := Load("rules.yaml", src)
+		if took := time.Since(start); took > time.Second {
+			t.Fatalf("loading %d bytes took %v", len(src), took)
+		}
 		var problems Problems
 		if (p == nil) == (err == nil) || err != nil && !errors.As(err, &problems) {
 			t.Fatalf("program %v, error %v", p, err)
