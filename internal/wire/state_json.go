@@ -17,6 +17,17 @@ func StateJSON(values []participant.Value, s *participant.Schema) map[string]any
 	return out
 }
 
+// FloorJSON returns the time up to which a participant's history is settled, in
+// RFC 3339 and UTC, or nil for one without events.
+func FloorJSON(h *participant.History) any {
+	if h.Fresh() {
+		return nil
+	}
+	return timeJSON(h.Floor.Time)
+}
+
+func timeJSON(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }
+
 func slotJSON(v *participant.Value, declared participant.Kind) any {
 	if v.Kind == participant.KindNone && (declared == participant.KindSet || declared == participant.KindMap) {
 		v = &participant.Value{Kind: declared}
@@ -29,7 +40,7 @@ func slotJSON(v *participant.Value, declared participant.Kind) any {
 	case participant.KindString:
 		return v.Str
 	case participant.KindTime:
-		return time.UnixMicro(v.Int).UTC().Format(time.RFC3339Nano)
+		return timeJSON(v.Int)
 	case participant.KindSet:
 		if v.Coll.Len() == 0 {
 			return []string{}

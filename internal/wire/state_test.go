@@ -295,6 +295,16 @@ func TestStateJSON(t *testing.T) {
 	}
 }
 
+func TestFloorJSON(t *testing.T) {
+	h, s := full(t)
+	if got := wire.FloorJSON(h); got != "1969-12-31T23:59:57Z" {
+		t.Fatalf("floor %v", got)
+	}
+	if got := wire.FloorJSON(participant.NewHistory(s)); got != nil {
+		t.Fatalf("floor %v of nobody", got)
+	}
+}
+
 func BenchmarkAppendState(b *testing.B) {
 	h, s := full(b)
 	var buf []byte
