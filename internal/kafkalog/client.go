@@ -1,6 +1,7 @@
 package kafkalog
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"time"
@@ -33,6 +34,7 @@ func (c Config) Options(extra ...kgo.Opt) []kgo.Opt {
 		kgo.DialTimeout(5 * time.Second),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.WithHooks(c.Hooks...),
+		kgo.DisableClientMetrics(),
 	}
 	if c.TLS != nil {
 		opts = append(opts, kgo.DialTLSConfig(c.TLS))
@@ -41,7 +43,7 @@ func (c Config) Options(extra ...kgo.Opt) []kgo.Opt {
 		opts = append(opts, kgo.SASL(c.SASL))
 	}
 	if c.Logger != nil {
-		opts = append(opts, kgo.WithLogger(kslog.New(c.Logger)))
+		opts = append(opts, kgo.WithLogger(kslog.New(slog.New(quiet{c.Logger.Handler()}))))
 	}
 	return append(opts, extra...)
 }
@@ -49,3 +51,16 @@ func (c Config) Options(extra ...kgo.Opt) []kgo.Opt {
 // Topic returns the full name of one of the pipeline's topics: events,
 // notifications, rejected, receipts, manifest or snapshots.
 func (c Config) Topic(name string) string { return c.Prefix + "." + name }
+
+// quiet lets through what the client library says only from warnings on, or
+// everything where debugging is asked for: its information is about requests,
+// and ours about events.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
+	return q.Handler.Enabled(ctx, level) && (level >= slog.LevelWarn || q.Handler.Enabled(ctx, slog.LevelDebug))
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }

@@ -86,7 +86,7 @@ func NewSession(cfg SessionConfig, reroute Producer, notify func(engine.Input)) 
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(cfg.SessionTimeout),
 		kgo.RebalanceTimeout(cfg.RebalanceTimeout),
-		kgo.HeartbeatInterval(cfg.SessionTimeout/5),
+		kgo.HeartbeatInterval(cfg.SessionTimeout/10),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.RequireStableFetchOffsets(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
