@@ -1,7 +1,6 @@
 package examples
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -29,8 +28,9 @@ func TestOracle(t *testing.T) {
 			oracles[p] = fold.NewOracle(f, int32(p))
 		}
 		notifications, rejected := 0, int64(0)
-		for _, line := range linesOf(t, Open, name) {
-			key := keyOf(t, line)
+		lines, events := sentOf(t, name)
+		for i, line := range lines {
+			key := []byte(events[i].PartitionKey)
 			p := wire.PartitionFor(key, partitions)
 			r := wire.Record{
 				Partition: p, Offset: next[p], Timestamp: arrival, Key: key, Value: []byte(line),
@@ -41,8 +41,8 @@ func TestOracle(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i := range out {
-				switch out[i].Topic {
+			for n := range out {
+				switch out[n].Topic {
 				case engine.Notifications:
 					notifications++
 				case engine.Rejected:
@@ -75,13 +75,4 @@ func TestOracle(t *testing.T) {
 			t.Errorf("%s: %d notifications, %d rejected, %d participants", name, notifications, rejected, participants)
 		}
 	}
-}
-
-func keyOf(t *testing.T, line string) []byte {
-	t.Helper()
-	var e event
-	if err := json.Unmarshal([]byte(line), &e); err != nil {
-		t.Fatal(err)
-	}
-	return []byte(e.PartitionKey)
 }

@@ -8,7 +8,7 @@ import (
 
 func compile(t *testing.T, name string) *rules.Program {
 	t.Helper()
-	src, events, _, err := Open(name)
+	src, events, _, err := Sorted(name)
 	if err != nil {
 		t.Fatal(err)
 	}
