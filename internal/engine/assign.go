@@ -6,6 +6,7 @@ func (m *Machine) assigned(ids []int32) {
 	for _, id := range ids {
 		m.drop(id)
 		m.epochs++
+		m.counts.Assigned++
 		p := &partition{id: id, epoch: m.epochs}
 		m.partitions[id] = p
 		m.emit(Pause{id}, ReadMeta{id, p.epoch})
@@ -232,7 +233,7 @@ func (m *Machine) flushed(in Flushed) {
 		return
 	}
 	move := p.flushes[0]
-	if !in.Meta.Same(Meta{Exists: true, Token: move.Token, Generation: move.Generation, Applied: move.To}) {
+	if !in.Meta.reached(move) {
 		if m.batch != nil && m.batch.run(p.id) != nil {
 			m.restart("partition %d: redis answered offset %d of token %q to the move to %d", p.id, in.Meta.Applied, in.Meta.Token, move.To)
 			return

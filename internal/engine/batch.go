@@ -188,7 +188,9 @@ func (m *Machine) committed() {
 	for i, n := range b.out.Fates {
 		m.counts.Fates[i] += n
 	}
-	m.counts.Outputs += int64(len(b.out.List))
+	for i, n := range b.out.Ops {
+		m.counts.Ops[i] += n
+	}
 	m.counts.Committed++
 	for _, r := range b.runs {
 		p := m.owned(r.p.id, r.epoch)

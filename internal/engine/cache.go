@@ -97,6 +97,7 @@ func (m *Machine) evict() {
 		next := e.newer
 		if p := m.partitions[e.partition]; p.replay == nil && e.dirtyTo <= p.meta.Applied {
 			c.remove(e)
+			m.counts.Evicted++
 		}
 		e = next
 	}

@@ -66,11 +66,12 @@ type Output struct {
 type Outputs struct {
 	List  []Output
 	Fates [participant.FateCount]int64
+	Ops   [participant.OpCount]int64 // notifications by operation
 }
 
 // Reset empties o and keeps its memory.
 func (o *Outputs) Reset() {
 	clear(o.List)
 	o.List = o.List[:0]
-	o.Fates = [participant.FateCount]int64{}
+	o.Fates, o.Ops = [participant.FateCount]int64{}, [participant.OpCount]int64{}
 }

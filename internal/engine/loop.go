@@ -28,8 +28,8 @@ var DefaultLoop = LoopConfig{
 // Hooks observe a loop; nil ones are not called. They must not block.
 type Hooks struct {
 	Batch   func(BatchInfo)
-	Flushed func(took time.Duration, values int)
-	Refused func(partition int32, r Refusal)
+	Loaded  func(took time.Duration)
+	Flushed func(outcome string) // moved, refused or retried
 }
 
 // BatchInfo describes one ended transaction.
@@ -37,6 +37,7 @@ type BatchInfo struct {
 	Records int
 	Outcome string        // committed, not_committed, error
 	Took    time.Duration // from the first record polled to the transaction's end
+	Outputs []Output
 }
 
 // View is what a loop publishes of its machine.
@@ -62,6 +63,7 @@ type Loop struct {
 	failed      error // the first error between Begin and Release
 	loadFails   int   // consecutive
 	records     int   // of the batch under way
+	outputs     []Output
 	firstAt     time.Time
 	pollAt      time.Time // no poll before: Redis is away
 	recheckAt   time.Time

@@ -22,14 +22,19 @@ type Machine struct {
 	counts     Counts
 }
 
-// Counts are totals over the machine's life. Fates counts committed records.
+// Counts are totals over the machine's life. Fates and Ops count what was
+// committed.
 type Counts struct {
 	Fates     [participant.FateCount]int64
-	Outputs   int64 // committed, reroutes included
+	Ops       [participant.OpCount]int64
 	Committed int64 // transactions
 	Uncertain int64 // transactions answered "not committed"
 	Replayed  int64 // records folded again without producing
 	Rebuilt   int64 // partitions begun anew
+	Assigned  int64 // ownerships begun
+	Hits      int64 // records whose participant was cached
+	Misses    int64 // participants loaded
+	Evicted   int64 // participants dropped for the cache's budget
 }
 
 // phase is where a partition stands.

@@ -27,9 +27,6 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 		l.beside(ctx, e)
 	case Refuse:
 		l.cfg.Log.Error("partition refused", "partition", e.Partition, "reason", e.Refusal.Reason, "cause", e.Refusal.Sentence, "fix", e.Refusal.Fix)
-		if l.cfg.Hooks.Refused != nil {
-			l.cfg.Hooks.Refused(e.Partition, e.Refusal)
-		}
 	case Restart:
 		l.err = errors.New(e.Reason)
 	default:
@@ -45,6 +42,7 @@ func (l *Loop) transact(ctx context.Context, e Effect) {
 	case Begin:
 		l.producing, l.failed = true, l.session.Begin()
 	case Produce:
+		l.outputs = e.Outputs
 		if l.failed == nil && len(e.Outputs) > 0 {
 			l.failed = l.session.Produce(ctx, e.Outputs)
 		}
@@ -73,8 +71,9 @@ func (l *Loop) end(ctx context.Context, commit bool, offsets map[int32]Commit) {
 		return
 	}
 	if l.cfg.Hooks.Batch != nil && offsets != nil {
-		l.cfg.Hooks.Batch(BatchInfo{Records: l.records, Outcome: outcome(committed, err), Took: time.Since(l.firstAt)})
+		l.cfg.Hooks.Batch(BatchInfo{l.records, outcome(committed, err), time.Since(l.firstAt), l.outputs})
 	}
+	l.outputs = nil
 	l.pending = append(l.pending, Ended{committed, err})
 }
 
@@ -88,11 +87,21 @@ func outcome(committed bool, err error) string {
 	return "not_committed"
 }
 
+func flushOutcome(m Meta, move Move, err error) string {
+	switch {
+	case err != nil:
+		return "retried"
+	case m.reached(move):
+		return "moved"
+	}
+	return "refused"
+}
+
 // load reads the batch's values, several partitions side by side. Its failure
 // is not retried here, while rebalances are held back: the batch is dropped,
 // and the next poll waits a little longer each time.
 func (l *Loop) load(ctx context.Context, requests []LoadRequest) {
-	results := make([]LoadResult, len(requests))
+	began, results := time.Now(), make([]LoadResult, len(requests))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, r := range requests {
 		group.Go(func() error {
@@ -107,6 +116,9 @@ func (l *Loop) load(ctx context.Context, requests []LoadRequest) {
 			l.cfg.Log.Info("redis answers again")
 		}
 		l.loadFails = 0
+		if l.cfg.Hooks.Loaded != nil {
+			l.cfg.Hooks.Loaded(time.Since(began))
+		}
 	} else {
 		if l.loadFails == 0 {
 			l.cfg.Log.Warn("redis does not answer, events wait in the log", "error", err)
@@ -139,11 +151,10 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 			return ReplayLoaded{e.Request.Partition, e.Request.Epoch, LoadResult{meta, values}}, err
 		}
 	case Flush:
-		began := time.Now()
 		what, try = "move redis", func() (Input, error) {
 			meta, err := l.store.Apply(ctx, e.Partition, e.Move)
-			if err == nil && l.cfg.Hooks.Flushed != nil {
-				l.cfg.Hooks.Flushed(time.Since(began), len(e.Move.Values))
+			if l.cfg.Hooks.Flushed != nil {
+				l.cfg.Hooks.Flushed(flushOutcome(meta, e.Move, err))
 			}
 			return Flushed{e.Partition, e.Epoch, meta}, err
 		}

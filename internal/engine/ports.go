@@ -48,6 +48,11 @@ type Move struct {
 	Values            []KeyValue
 }
 
+// reached reports that the view stands where the move leads.
+func (m Meta) reached(move Move) bool {
+	return m.Same(Meta{Exists: true, Token: move.Token, Generation: move.Generation, Applied: move.To})
+}
+
 // Store is the view in Redis. No method writes a value without the position
 // it belongs to. Errors are transport errors: the outcome is unknown, and
 // every method may be called again.

@@ -57,6 +57,9 @@ func (m *Machine) prepare(r *run) []string {
 			e = m.cache.add(of, r.p.id, item.Key)
 			r.asked = append(r.asked, e)
 			keys = append(keys, e.key)
+			m.counts.Misses++
+		} else {
+			m.counts.Hits++
 		}
 		r.entries[i] = e
 	}

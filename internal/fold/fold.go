@@ -113,6 +113,7 @@ func (f *Fold) apply(h *participant.History, r *engine.Record, d *decoded, out *
 	out.Fates[participant.Applied]++
 	for i := range o.Notifications {
 		n := &o.Notifications[i]
+		out.Ops[n.Op]++
 		key, value, headers := wire.Notification(f.schema.Hunt, &d.event, n, f.program.Template(n.Key))
 		out.List = append(out.List, engine.Output{
 			Topic:     engine.Notifications,

@@ -149,6 +149,7 @@ const (
 	Send Op = iota
 	Update
 	Retract
+	OpCount // the number of operations, for tables
 )
 
 var opNames = [...]string{"send", "update", "retract"}
