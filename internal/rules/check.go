@@ -151,6 +151,8 @@ func (c *compiler) explain(v *view, root ast.Expr, id int64, message string) str
 	switch {
 	case strings.HasPrefix(message, "found no matching overload for '==") || strings.HasPrefix(message, "found no matching overload for '!="):
 		message += "; both sides must be of one type"
+	case strings.Contains(message, "(int, number)") || strings.Contains(message, "(number, int)"):
+		message += "; make them one type with double(n) or int(x)"
 	}
 	return message
 }
