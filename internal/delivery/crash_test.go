@@ -1,0 +1,146 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/delivery"
+)
+
+// places are the boundaries at which a process can die, in the order of a
+// notification's life.
+var places = []string{
+	"before append", "after append", "before claim", "after claim", "before send", "after send",
+	"before mark", "after mark", "before flush", "before commit", "after commit",
+}
+
+// TestCrashAtEachBoundary kills the notifier at each boundary of each of three
+// notifications, starts another, and counts copies: the inbox holds each
+// exactly once; drop never gives two, resend never none.
+func TestCrashAtEachBoundary(t *testing.T) {
+	const notes = 3
+	for _, policy := range []delivery.Policy{delivery.Resend, delivery.Drop} {
+		for _, place := range places {
+			for nth := int32(1); nth <= 2; nth++ {
+				t.Run(fmt.Sprintf("%s/%s/%d", policy, place, nth), func(t *testing.T) {
+					t.Parallel()
+					crashAt(t, policy, place, nth, notes)
+				})
+			}
+		}
+	}
+}
+
+func crashAt(t *testing.T, policy delivery.Policy, place string, nth int32, notes int) {
+	w := newWorld(t)
+	w.out.TimeoutSet = 50 * time.Millisecond
+	for i := range notes {
+		n := note(fmt.Sprint("p", i%2), i+1)
+		n.OnUnknown = policy
+		w.log.Add(n, 0)
+	}
+	life := dyingAt(place, nth)
+	first := w.start(life)
+	select {
+	case <-life.died:
+	case <-time.After(5 * time.Second):
+		if nth == 1 {
+			t.Fatal("the process never came by the place")
+		}
+		t.Skip("the place is passed once only")
+	}
+	first.stop()
+	second := w.start(nil)
+	w.done()
+	w.halt(second)
+	for i := range notes {
+		n := note(fmt.Sprint("p", i%2), i+1)
+		copies := w.copies()[n.ID+".1"]
+		if policy == delivery.Drop && copies > 1 {
+			t.Errorf("notification %d has %d copies, and its class says drop", i+1, copies)
+		}
+		if policy == delivery.Resend && copies < 1 {
+			t.Errorf("notification %d has no copy, and its class says resend", i+1)
+		}
+		// Only a crash between the claim and the mark leaves an unknown.
+		window := place == "after claim" || place == "before send" || place == "after send" || place == "before mark"
+		if !window && copies != 1 {
+			t.Errorf("notification %d has %d copies though nothing was unknown", i+1, copies)
+		}
+	}
+	held := 0
+	for i := range 2 {
+		p, err := w.inbox.Page(context.Background(), fmt.Sprint("p", i), delivery.Cursor{}, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held += len(p.Entries)
+	}
+	if held != notes {
+		t.Errorf("the inboxes hold %d entries, want %d", held, notes)
+	}
+}
+
+// TestCrashAroundPark kills the notifier around parking a retry: the
+// notification still arrives, once.
+func TestCrashAroundPark(t *testing.T) {
+	for _, place := range []string{"before park", "after park", "after mark", "before commit"} {
+		t.Run(place, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.out.TimeoutSet = 50 * time.Millisecond
+			w.out.Pauses = []time.Duration{200 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond}
+			w.out.Answer = func(_ context.Context, n int, _ delivery.Attempt) delivery.Result {
+				if n <= 2 {
+					return delivery.Result{Verdict: delivery.Failed, Reason: "429"}
+				}
+				return delivery.Result{Verdict: delivery.Accepted}
+			}
+			n := note("p", 1)
+			n.OnUnknown = delivery.Drop
+			w.log.Add(n, 0)
+			life := dyingAt(place, 1)
+			first := w.start(life)
+			<-life.died
+			first.stop()
+			second := w.start(nil)
+			w.done()
+			w.halt(second)
+			if got := w.copies()[n.ID+".1"]; got != 1 {
+				t.Errorf("%d copies, want 1; receipts %v", got, w.outcomes("out"))
+			}
+			if got := w.out.Tries(n.ID, 1); got != 3 {
+				t.Errorf("%d attempts, want 3", got)
+			}
+		})
+	}
+}
+
+// TestTwoAtOnce gives the same notifications to two notifiers that both think
+// that they own them, as happens when one is fenced and does not know it yet.
+func TestTwoAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.out.Answer = func(context.Context, int, delivery.Attempt) delivery.Result {
+		time.Sleep(2 * time.Millisecond)
+		return delivery.Result{Verdict: delivery.Accepted}
+	}
+	for i := range 40 {
+		n := note(fmt.Sprint("p", i%7), i+1)
+		n.OnUnknown = delivery.Drop
+		w.log.Add(n, 0)
+	}
+	w.start(nil)
+	second := w.start(nil)
+	w.done()
+	w.halt(second)
+	for id, copies := range w.copies() {
+		if copies != 1 {
+			t.Errorf("%s has %d copies", id, copies)
+		}
+	}
+	if len(w.copies()) != 40 {
+		t.Errorf("%d notifications arrived, want 40", len(w.copies()))
+	}
+}
