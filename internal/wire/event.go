@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -294,10 +293,11 @@ func (v *envelope) readData(schema *participant.Schema, e *participant.Event) *P
 	if !utf8.Valid(v.data) {
 		return problem(participant.Malformed, "data", "its data is not UTF-8 text")
 	}
-	if string(bytes.Trim(v.data, " \t\r\n")) == "null" {
+	s := scanner{b: v.data}
+	if s.space() == 'n' && s.word("null") && s.end() {
 		v.data = nil // says the same as leaving the data out
 	}
-	s := scanner{b: v.data}
+	s = scanner{b: v.data}
 	var p *Problem
 	if e.TypeIndex >= 0 {
 		p = readFields(&s, &schema.Types[e.TypeIndex], e)

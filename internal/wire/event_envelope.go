@@ -112,7 +112,7 @@ func (v *envelope) readAttribute(name string, t *token, base64Data *[]byte) *Pro
 		}
 	}
 	if t.kind != '"' {
-		return problem(participant.Malformed, name, "its attribute "+name+" must be a string, got "+excerpt(t.raw))
+		return problem(participant.Malformed, name, "its attribute "+name+" must be a string, got "+t.excerpt())
 	}
 	text, ok := t.text()
 	if !ok {
