@@ -44,13 +44,13 @@ func (c *closer) booleanCall(e ast.Expr) fn[bool] {
 	case operators.Equals, operators.NotEquals:
 		return c.equality(e, args[0], args[1], name == operators.Equals)
 	case operators.Less:
-		return c.comparison(e, args[0], args[1], func(order int) bool { return order < 0 })
+		return c.comparison(e, args[0], args[1], false)
 	case operators.LessEquals:
-		return c.comparison(e, args[0], args[1], func(order int) bool { return order <= 0 })
+		return c.comparison(e, args[0], args[1], true)
 	case operators.Greater:
-		return c.comparison(e, args[0], args[1], func(order int) bool { return order > 0 })
+		return c.comparison(e, args[1], args[0], false)
 	case operators.GreaterEquals:
-		return c.comparison(e, args[0], args[1], func(order int) bool { return order >= 0 })
+		return c.comparison(e, args[1], args[0], true)
 	case operators.In:
 		return c.membership(e, args[0], args[1])
 	case "contains":
@@ -185,46 +185,52 @@ func same[T comparable](a, b fn[T], equal bool) fn[bool] {
 	}
 }
 
-// comparison compiles an order. An int and a double meet as CEL has it: out of
-// an int's range the double decides, within it the int is taken as a double. What
-// is not a number is neither less nor more than anything.
-func (c *closer) comparison(e, a, b ast.Expr, holds func(int) bool) fn[bool] {
+// comparison compiles a < b, or a <= b where orEqual. An int and a double meet
+// as CEL has it: out of an int's range the double decides, within it the int is
+// taken as a double. What is not a number is neither less nor more than anything.
+func (c *closer) comparison(e, a, b ast.Expr, orEqual bool) fn[bool] {
 	left, right := c.sort(a), c.sort(b)
+	most := -1 // what the comparison of the two may be at most
+	if orEqual {
+		most = 0
+	}
 	switch {
 	case left == sortInt && right == sortInt:
-		return ordered(c.integer(a), c.integer(b), holds)
+		return less(c.integer(a), c.integer(b), orEqual)
 	case left == sortString && right == sortString:
-		return ordered(c.text(a), c.text(b), holds)
+		return less(c.text(a), c.text(b), orEqual)
 	case left == sortTime && right == sortTime:
-		return ordered(c.instant(a), c.instant(b), holds)
+		return less(c.instant(a), c.instant(b), orEqual)
 	case left == sortSpan && right == sortSpan:
-		return ordered(c.span(a), c.span(b), holds)
-	case left == sortBool && right == sortBool:
-		rank := func(b bool) int64 {
-			if b {
-				return 1
-			}
-			return 0
-		}
-		return ordered(unary(c.boolean(a), rank), unary(c.boolean(b), rank), holds)
+		return less(c.span(a), c.span(b), orEqual)
 	case left == sortDouble && right == sortDouble:
-		return binary(c.double(a), c.double(b), func(l, r float64) bool {
-			return holds(cmp.Compare(l, r)) && !math.IsNaN(l) && !math.IsNaN(r)
-		})
+		return less(c.double(a), c.double(b), orEqual)
+	case left == sortBool && right == sortBool:
+		return binary(c.boolean(a), c.boolean(b), func(l, r bool) bool { return !l && (r || orEqual) || l && r && orEqual })
 	case left == sortInt && right == sortDouble:
 		return binary(c.integer(a), c.double(b), func(i int64, d float64) bool {
-			return holds(-compareDoubleInt(d, i)) && !math.IsNaN(d)
+			return -compareDoubleInt(d, i) <= most && !math.IsNaN(d)
 		})
 	case left == sortDouble && right == sortInt:
 		return binary(c.double(a), c.integer(b), func(d float64, i int64) bool {
-			return holds(compareDoubleInt(d, i)) && !math.IsNaN(d)
+			return compareDoubleInt(d, i) <= most && !math.IsNaN(d)
 		})
 	}
 	return stranger[bool](c, e)
 }
 
-func ordered[T cmp.Ordered](a, b fn[T], holds func(int) bool) fn[bool] {
-	return binary(a, b, func(left, right T) bool { return holds(cmp.Compare(left, right)) })
+func less[T cmp.Ordered](a, b fn[T], orEqual bool) fn[bool] {
+	return func(f *frame) (bool, *participant.Rejection) {
+		left, fault := a(f)
+		if fault != nil {
+			return false, fault
+		}
+		right, fault := b(f)
+		if fault != nil {
+			return false, fault
+		}
+		return left < right || orEqual && left == right, nil
+	}
 }
 
 func compareDoubleInt(d float64, i int64) int {

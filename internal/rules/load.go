@@ -53,7 +53,7 @@ func (r *reader) load(src []byte) *Program {
 	r.plain(root)
 	m := r.fields(root, "the rules file", "hunt", "version", "events", "state", "rules", "classes",
 		"leaderboards", "order", "limits", "unknown")
-	if root.Kind != yaml.MappingNode || len(r.problems) > 0 && root.Kind == yaml.AliasNode {
+	if root.Kind != yaml.MappingNode {
 		return nil
 	}
 	schema := participant.Schema{

@@ -411,7 +411,7 @@ func TestClosuresAgreeAtTheEdges(t *testing.T) {
 		"9007199254740993 < 9007199254740992.0", "9223372036854775807 < 9.223372036854775807e18", "1 < 1e300", "-1e300 < 1",
 		"-0.0 < 0.0", "-0.0 == 0.0", "1.0 / -0.0 < 0", "true && 1 / 0 == 1", "1 / 0 == 1 && 2 / 0 == 2 && false",
 		"1 in [1, 1 / 0]", `"a" in ["b", state.word]`, `size("\U0001F600é")`, "get(state.kills, string(1 / 0), 1)",
-		`(event.time - timestamp("2262-04-11T23:47:16Z")).getSeconds()`, `state.word < "é"`, "true < false", "(1 / 0 > 0) ? 1 : 2",
+		`(event.time - timestamp("2262-04-11T23:47:16Z")).getSeconds()`, `state.word < "é"`, "true < false", "true <= true", "true <= false", "false < true", "false <= true", "false < false", "true > false", "(1 / 0 > 0) ? 1 : 2",
 	}
 	for _, source := range sources {
 		difference, failed := b.compareText(t, source, w)

@@ -59,7 +59,8 @@ func (p *Program) Warnings() Problems { return p.warnings }
 
 // Step applies one event. The rules run in file order, each on what the ones
 // before it left. All `set` expressions of a rule read the state before it;
-// `notify` reads the state after. Time is the event's, never the machine's.
+// `notify` reads the state after. A rejection is shared by all steps that end in
+// it: callers leave it as it is.
 func (p *Program) Step(state []participant.Value, o *participant.Occurrence, notices []participant.Notice) ([]participant.Notice, error) {
 	if o.TypeIndex < 0 {
 		return notices, nil
