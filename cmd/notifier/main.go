@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/app"
@@ -63,7 +62,7 @@ func run(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	rt := app.Runtime{Config: cfg, Log: log, Hooks: []kgo.Hook{metrics.KafkaHook()}}
+	rt := app.Runtime{Config: cfg, Log: log, Metrics: metrics}
 	notifier := app.NewNotifier(rt, metrics, inbox)
 	ready := telemetry.Check{Name: "delivery", Run: func(context.Context) error { return notifier.Ready() }}
 	log.Info("starting", "version", version, "inbox", inbox.Addr().String(), "metrics", probes.Addr().String())

@@ -12,6 +12,7 @@ import (
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/redisstore"
+	"github.com/veltrix/veltrix/internal/telemetry"
 )
 
 // Runtime is what every service of a process shares.
@@ -19,9 +20,8 @@ type Runtime struct {
 	Config *config.Config
 	Log    *slog.Logger
 	// BootID is set by the embedded broker only; see kafkalog.Config.
-	BootID string
-	// Hooks observe every Kafka client of the process.
-	Hooks []kgo.Hook
+	BootID  string
+	Metrics *telemetry.Metrics
 }
 
 // Kafka returns how to reach the brokers. name becomes the client ID, under
@@ -34,7 +34,7 @@ func (rt Runtime) Kafka(name string) (kafkalog.Config, error) {
 	}
 	return kafkalog.Config{
 		Brokers: cfg.Kafka.Brokers, Prefix: cfg.Prefix, BootID: rt.BootID, ClientID: cfg.Prefix + "." + name,
-		TLS: tls, SASL: mechanism(cfg.Kafka.SASL), Logger: rt.Log.With("client", name), Hooks: rt.Hooks,
+		TLS: tls, SASL: mechanism(cfg.Kafka.SASL), Logger: rt.Log.With("client", name), Hooks: []kgo.Hook{rt.Metrics.KafkaHook()},
 	}, nil
 }
 

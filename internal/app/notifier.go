@@ -243,4 +243,3 @@ func (d deliveryMetrics) Age(channel string, age time.Duration) {
 // Alarm and Stalled are said in the log, with what to do.
 func (deliveryMetrics) Alarm(string)   {}
 func (deliveryMetrics) Stalled(string) {}
-

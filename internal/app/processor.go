@@ -56,6 +56,9 @@ func (p *Processor) Run(ctx context.Context) error {
 	for _, s := range slots {
 		group.Go(func() { p.keep(ctx, s) })
 	}
+	watching, done := context.WithCancel(ctx)
+	defer done()
+	go p.observe(watching)
 	group.Wait()
 	return nil
 }
@@ -138,9 +141,7 @@ func (p *Processor) Views() []*engine.View {
 	}
 	views := make([]*engine.View, len(*slots))
 	for i, s := range *slots {
-		if loop := s.loop.Load(); loop != nil {
-			views[i] = loop.View()
-		}
+		views[i] = s.view()
 	}
 	return views
 }

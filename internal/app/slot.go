@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,18 @@ import (
 
 // slot is one session's place in this process.
 type slot struct {
-	owner string
-	loop  atomic.Pointer[engine.Loop]
+	owner   string
+	loop    atomic.Pointer[engine.Loop]
+	mu      sync.Mutex
+	counted engine.Counts // of the present loop, as the metrics have them
+}
+
+// view is what the slot's session published last; nil between two sessions.
+func (s *slot) view() *engine.View {
+	if loop := s.loop.Load(); loop != nil {
+		return loop.View()
+	}
+	return nil
 }
 
 // owner names a slot's holder for its lease. With a configured instance the
@@ -73,7 +84,6 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		if err == nil {
 			began := time.Now()
 			err = p.session(ctx, s, leases, number)
-			s.loop.Store(nil)
 			if time.Since(began) > time.Minute {
 				n = 0
 			}
@@ -81,6 +91,7 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		if ctx.Err() != nil {
 			break
 		}
+		p.rt.Metrics.Processor.Sessions.WithLabelValues(cause(err)).Inc()
 		wait := pause(n)
 		log.Warn("the session ended and is replaced", "slot", number, "cause", err, "wait", wait)
 		select {
@@ -88,7 +99,17 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		case <-time.After(wait):
 		}
 	}
-	s.loop.Store(nil)
+}
+
+// cause is a session's end in one word.
+func cause(err error) string {
+	switch {
+	case errors.Is(err, engine.ErrFenced):
+		return "fenced"
+	case errors.Is(err, redisstore.ErrSlotLost):
+		return "lease"
+	}
+	return "restart"
 }
 
 // pause is the wait before the next session: sessions that all come back at
@@ -134,7 +155,11 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	defer lost(nil)
 	go renew(leased, lost, leases, number, s.owner)
 	err = loop.Run(leased)
-	p.retire(loop.View())
+	s.mu.Lock()
+	p.count(&s.counted, loop.View())
+	s.counted = engine.Counts{}
+	s.loop.Store(nil)
+	s.mu.Unlock()
 	if cause := context.Cause(leased); err == nil && cause != nil && ctx.Err() == nil {
 		return cause
 	}

@@ -1,0 +1,162 @@
+package app
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/telemetry"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// How often a processor's gauges are brought up to date. Lag asks the brokers.
+const (
+	observeEvery = time.Second
+	lagEvery     = 5 * time.Second
+)
+
+// hooks feed what is measured as it happens.
+func (p *Processor) hooks() engine.Hooks {
+	m := &p.rt.Metrics.Processor
+	return engine.Hooks{
+		Batch: func(b engine.BatchInfo) {
+			m.Transactions.WithLabelValues(b.Outcome).Inc()
+			if b.Outcome != "committed" {
+				return
+			}
+			m.BatchRecords.Observe(float64(b.Records))
+			m.CommitSeconds.Observe(b.Took.Seconds())
+			for i := range b.Outputs {
+				if o := &b.Outputs[i]; o.Topic == engine.Events {
+					r := wire.Record{Headers: o.Headers}
+					m.Rerouted.WithLabelValues(string(r.Header("ce_source"))).Inc()
+				}
+			}
+		},
+		Loaded:  func(took time.Duration) { m.LoadSeconds.Observe(took.Seconds()) },
+		Flushed: func(outcome string) { m.CAS.WithLabelValues(outcome).Inc() },
+	}
+}
+
+// count adds what a machine counted since the last look.
+func (p *Processor) count(last *engine.Counts, v *engine.View) {
+	if v == nil {
+		return
+	}
+	m, c := &p.rt.Metrics.Processor, v.Counts
+	for fate, n := range c.Fates {
+		if d := n - last.Fates[fate]; d > 0 {
+			m.Records.WithLabelValues(participant.Fate(fate).String()).Add(float64(d))
+		}
+	}
+	for op, n := range c.Ops {
+		if d := n - last.Ops[op]; d > 0 {
+			m.Notifications.WithLabelValues(participant.Op(op).String()).Add(float64(d))
+		}
+	}
+	m.Replayed.Add(float64(c.Replayed - last.Replayed))
+	m.Rebuilt.Add(float64(c.Rebuilt - last.Rebuilt))
+	m.Assigned.Add(float64(c.Assigned - last.Assigned))
+	m.CacheLookups.WithLabelValues("hit").Add(float64(c.Hits - last.Hits))
+	m.CacheLookups.WithLabelValues("miss").Add(float64(c.Misses - last.Misses))
+	m.CacheEvictions.Add(float64(c.Evicted - last.Evicted))
+	*last = c
+}
+
+// observe keeps the gauges until ctx ends.
+func (p *Processor) observe(ctx context.Context) {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	var lagged time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			p.gauges()
+			if time.Since(lagged) >= lagEvery {
+				lagged = time.Now()
+				p.lag(ctx)
+			}
+		}
+	}
+}
+
+func (p *Processor) gauges() {
+	m := &p.rt.Metrics.Processor
+	m.Partitions.Reset()
+	m.Refused.Reset()
+	m.Committed.Reset()
+	m.Applied.Reset()
+	cached := 0
+	for _, s := range *p.slots.Load() {
+		v := s.view()
+		s.mu.Lock()
+		p.count(&s.counted, v)
+		s.mu.Unlock()
+		if v == nil {
+			continue
+		}
+		cached += v.CacheBytes
+		for _, st := range v.Status {
+			id := strconv.Itoa(int(st.Partition))
+			m.Partitions.WithLabelValues(st.Phase).Inc()
+			m.Committed.WithLabelValues(id).Set(float64(st.Position))
+			m.Applied.WithLabelValues(id).Set(float64(st.Applied))
+			if st.Refusal.Reason != "" {
+				m.Refused.WithLabelValues(id, st.Refusal.Reason).Set(1)
+			}
+		}
+	}
+	m.CacheBytes.Set(float64(cached))
+}
+
+// lag compares the owned partitions with the log's last stable offset. Its
+// seconds are the age of the next record itself, read from the log.
+func (p *Processor) lag(ctx context.Context) {
+	m := &p.rt.Metrics.Processor
+	ctx, cancel := context.WithTimeout(ctx, lagEvery)
+	defer cancel()
+	topic := p.kafka.Topic("events")
+	bounds, err := kafkalog.Bounds(ctx, p.kafka, topic)
+	if err != nil {
+		p.rt.Log.Debug("lag is not known", "error", err)
+		return
+	}
+	m.LagRecords.Reset()
+	m.LagSeconds.Reset()
+	for _, v := range p.Views() {
+		if v == nil {
+			continue
+		}
+		for _, st := range v.Status {
+			id := strconv.Itoa(int(st.Partition))
+			behind := max(bounds[st.Partition].Stable-st.Position, 0)
+			m.LagRecords.WithLabelValues(id).Set(float64(behind))
+			age := 0.0
+			if behind > 0 {
+				age = p.age(ctx, topic, st)
+			}
+			m.LagSeconds.WithLabelValues(id).Set(age)
+		}
+	}
+}
+
+func (p *Processor) age(ctx context.Context, topic string, st engine.Status) (seconds float64) {
+	err := kafkalog.ReadPartition(ctx, p.kafka, topic, st.Partition, st.Position, st.Position+1, true, func(records []wire.Record) error {
+		seconds = time.Since(time.UnixMicro(records[0].Timestamp)).Seconds()
+		return nil
+	})
+	if err != nil {
+		p.rt.Log.Debug("the next record's age is not known", "partition", st.Partition, "error", err)
+	}
+	return seconds
+}
+
+// Checks are the processor's reasons not to be ready.
+func (p *Processor) Checks() []telemetry.Check {
+	return []telemetry.Check{{Name: "processor", Run: func(context.Context) error { return p.Ready() }}}
+}

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/internal/rules"
+	"github.com/veltrix/veltrix/internal/service"
+	"github.com/veltrix/veltrix/internal/telemetry"
+)
+
+// Main runs a command until it is done or a signal drains it, and returns the
+// process's exit code.
+func Main(cmd *cobra.Command) int {
+	ctx, stop := service.Signals(context.Background())
+	defer stop()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.AddCommand(versionCommand(cmd))
+	err := cmd.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
+	}
+	return service.ExitCode(err)
+}
+
+func versionCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s, %s/%s)\n", root.Name(), root.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// LoadRules compiles the configured rules file.
+func LoadRules(cfg *config.Config) (*rules.Program, error) {
+	if cfg.Rules.File == "" {
+		return nil, service.WithExitCode(errors.New("no rules: name a file with --rules-file, VELTRIX_RULES_FILE or rules.file"), service.ExitConfig)
+	}
+	program, err := rules.LoadFile(cfg.Rules.File)
+	if err != nil {
+		return nil, service.WithExitCode(err, service.ExitConfig)
+	}
+	return program, nil
+}
+
+// NewRuntime prepares a process's log and metrics.
+func NewRuntime(cfg *config.Config, version string) Runtime {
+	log := telemetry.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	for _, w := range cfg.Warnings() {
+		log.Warn(w)
+	}
+	metrics := telemetry.New()
+	metrics.SetBuild(version)
+	return Runtime{Config: cfg, Log: log, Metrics: metrics}
+}
+
+// Serve runs services beside the listener of metrics, health and profiles,
+// until ctx ends or one of them fails.
+func (rt Runtime) Serve(ctx context.Context, checks []telemetry.Check, services ...service.Service) error {
+	cfg := rt.Config
+	probes, err := service.Listen(ctx, rt.Log, "metrics", cfg.Metrics.Listen, cfg.Explicit("metrics.listen"))
+	if err != nil {
+		return err
+	}
+	rt.Log.Info("starting", "metrics", probes.Addr().String())
+	handler := rt.Metrics.Handler(cfg.Metrics.Pprof, checks...)
+	err = service.Run(ctx, cfg.StopTimeout, append(services, service.HTTP("metrics", probes, handler, cfg.StopTimeout/4))...)
+	if err == nil {
+		rt.Log.Info("stopped")
+	}
+	return err
+}
