@@ -1,0 +1,61 @@
+# Everything that is done with this tree. `make` alone says what there is.
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# Tests of several packages start brokers and Redis servers of their own.
+TEST_FLAGS ?=
+TEST_TIMEOUT ?= 30m
+
+.DEFAULT_GOAL := help
+.PHONY: help check lint fmt vuln setup test test-quick cover bench flights generate build clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: lint tidy vuln ## Look at the code without running it: format, lint, modules, known vulnerabilities
+
+lint: ## Check the format, go vet and the linters of .golangci.yml
+	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: tidy
+tidy: ## Check that go.mod says what the code needs
+	go mod tidy -diff
+	go mod verify
+
+vuln: ## Look for known vulnerabilities, where their database can be reached
+	@./test/vuln.sh $(GOVULNCHECK)
+
+fmt: ## Format the code
+	go run $(GOLANGCI_LINT) fmt ./...
+
+setup: ## Install what the tests need and is missing (redis-server, kcat, Java, Kafka's jars)
+	@./test/setup.sh
+
+test: setup ## Run every test, with the race detector, on real Kafka and real Redis too
+	go test -race -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+
+test-quick: ## Run the tests that need no broker, without the race detector
+	go test -short ./config/... ./internal/participant/... ./internal/rules/... ./internal/wire/... ./internal/engine/... ./internal/fold/... ./internal/service/... ./internal/telemetry/... .
+
+cover: setup ## Run every test and write the coverage to .cache/cover.html
+	@mkdir -p .cache
+	go test -count=1 -timeout $(TEST_TIMEOUT) -coverpkg=./... -coverprofile=.cache/cover.out ./...
+	go tool cover -html=.cache/cover.out -o .cache/cover.html
+	@go tool cover -func=.cache/cover.out | tail -n 1
+
+bench: ## Run the micro-benchmarks (the pipeline's is `veltrix bench`)
+	go test -run '^$$' -bench . -benchmem ./...
+
+flights: ## Build the whole year of the flights example from its package
+	./examples/flights/build.sh
+
+generate: ## Write the generated pages: docs/configuration.md, docs/metrics.md
+	go test ./config -run TestReferencePageIsCurrent -rewrite
+	go test ./internal/telemetry -run TestReferencePageIsCurrent -rewrite
+
+build: ## Build the four commands into bin/
+	go build -o bin/ ./cmd/...
+
+clean: ## Remove what was built, and the cache
+	rm -rf bin .cache

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not there: redis-server, kcat, a Java
+# run-time and Maven from the distribution, and Apache Kafka's jars through
+# Maven into .cache/kafka. Does nothing, at once, when all is there. Starts
+# and stops no service.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly libs=.cache/kafka/libs
+readonly stamp=.cache/kafka/installed
+readonly policy=/usr/sbin/policy-rc.d
+
+# missing prints the distribution's packages for the commands not found.
+missing() {
+  local pair
+  for pair in redis-server:redis-server kcat:kcat java:default-jre-headless mvn:maven; do
+    # Maven is of use only while there are jars to fetch.
+    if [ "${pair%%:*}" = mvn ] && jars_are_there; then continue; fi
+    command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
+  done
+}
+
+# The jars are there when all were copied from the pom as it is now.
+jars_are_there() {
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cksum <test/broker/pom.xml)" ] && compgen -G "$libs/kafka-server-*.jar" >/dev/null
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "test/setup.sh: neither root nor sudo: ask an administrator to install: ${packages[*]}" >&2
+    exit 1
+  fi
+}
+
+# install_packages installs without starting what it installs: the packages'
+# scripts ask policy-rc.d, and 101 means no. One that is already there stays.
+install_packages() {
+  if ! command -v apt-get >/dev/null; then
+    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time and maven, then run make test again (missing: ${packages[*]})" >&2
+    exit 1
+  fi
+  echo "test/setup.sh: installing ${packages[*]}"
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  local status=0
+  apt_install || status=$?
+  if [ "$status" != 0 ]; then
+    # The lists are missing or old.
+    status=0
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update && apt_install || status=$?
+  fi
+  if [ "$status" != 0 ]; then
+    echo "test/setup.sh: could not install ${packages[*]}; the tests need them" >&2
+    exit 1
+  fi
+}
+
+apt_install() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 --no-install-recommends install "${packages[@]}" >/dev/null
+}
+
+fetch_jars() {
+  echo "test/setup.sh: fetching Apache Kafka's jars into $libs"
+  rm -f "$stamp"
+  rm -rf "$libs.new"
+  mkdir -p .cache/kafka
+  if ! mvn -q -B -f test/broker/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$libs.new"; then
+    echo "test/setup.sh: Maven could not fetch Apache Kafka's jars; the real-broker tests need them, see the lines above" >&2
+    exit 1
+  fi
+  # Whole or not at all: an interrupted run leaves nothing that looks complete.
+  rm -rf "$libs"
+  mv "$libs.new" "$libs"
+  cksum <test/broker/pom.xml >"$stamp"
+}
+
+mkdir -p .cache
+exec 9>.cache/setup.lock # two runs at once take turns
+flock 9
+mapfile -t packages < <(missing)
+if [ "${#packages[@]}" -gt 0 ]; then install_packages; fi
+jars_are_there || fetch_jars
+java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
+if [ "${java_version:-0}" -lt 17 ]; then
+  echo "test/setup.sh: java on PATH is version ${java_version:-unknown}; Apache Kafka needs 17 or newer" >&2
+  exit 1
+fi
