@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/veltrix/veltrix/internal/inboxapi"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/service"
@@ -50,4 +52,37 @@ func (rt Runtime) awaitRedis(ctx context.Context) (redis.UniversalClient, error)
 		return nil, err
 	}
 	return client, nil
+}
+
+// TopicsFunc plans or applies topics.
+type TopicsFunc func(context.Context, kafkalog.Config, kafkalog.TopicPlanOptions) (kafkalog.Plan, error)
+
+// Topics waits for the brokers and plans or applies the topics.
+func (rt Runtime) Topics(ctx context.Context, opts kafkalog.TopicPlanOptions, run TopicsFunc) (kafkalog.Plan, error) {
+	kafka, err := rt.Kafka("topics")
+	if err != nil {
+		return kafkalog.Plan{}, err
+	}
+	what := "kafka at " + strings.Join(kafka.Brokers, ",")
+	err = service.Await(ctx, rt.Log, what, rt.Config.StartTimeout, func(ctx context.Context) error {
+		return kafkalog.Ping(ctx, kafka)
+	})
+	if err != nil {
+		return kafkalog.Plan{}, err
+	}
+	return run(ctx, kafka, opts)
+}
+
+// Token issues a participant's token for the inbox.
+func (rt Runtime) Token(ctx context.Context, participant string, life time.Duration) (string, error) {
+	client, err := rt.awaitRedis(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = client.Close() }()
+	secret, err := NotifierSecret(ctx, rt, client)
+	if err != nil {
+		return "", err
+	}
+	return inboxapi.IssueToken(secret, participant, life)
 }

@@ -3,6 +3,7 @@ package kafkalog
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -64,3 +65,13 @@ func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
 
 func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
+
+// Ping asks whether a broker answers.
+func Ping(ctx context.Context, cfg Config) error {
+	cl, err := kgo.NewClient(cfg.Options()...)
+	if err != nil {
+		return fmt.Errorf("create a client: %w", err)
+	}
+	defer cl.Close()
+	return cl.Ping(ctx)
+}
