@@ -120,6 +120,13 @@ func firstLine(s string) string {
 	if strings.Contains(line, "input '<EOF>'") {
 		return "the expression ends too early"
 	}
+	if rest, found := strings.CutPrefix(line, "token recognition error at: '"); found {
+		line = "cannot read `" + strings.TrimSpace(strings.TrimSuffix(rest, "'")) + "`"
+		if strings.HasPrefix(rest, "=") {
+			line += "; to compare, write =="
+		}
+		return line
+	}
 	if before, _, found := strings.Cut(line, " expecting {"); found {
 		return before
 	}
@@ -174,7 +181,7 @@ func (c *compiler) undefined(v *view, root ast.Expr, id int64, field string) str
 	})
 	switch owner {
 	case "state":
-		names, _ = v.env.CELTypeProvider().FindStructFieldNames(stateType.TypeName())
+		names = c.slotNames()
 		owner = "slot `" + field + "` in state"
 	case "event":
 		names = []string{"data", "type", "time"}

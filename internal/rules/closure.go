@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
@@ -113,6 +114,12 @@ func stranger[T any](c *closer, e ast.Expr) fn[T] {
 		c.refuse(e, "`%s` may only stand at the beginning of a `set` expression", e.AsCall().FunctionName())
 	case e.Kind() == ast.CallKind:
 		c.refuse(e, "`%s` on %s is not available in rules", spell(e.AsCall().FunctionName()), c.operandTypes(e))
+	case e.Kind() == ast.ListKind:
+		c.refuse(e, "a list can only stand after `in`")
+	case e.Kind() == ast.MapKind || e.Kind() == ast.StructKind:
+		c.refuse(e, "maps and objects cannot be written out")
+	case strings.HasPrefix(path(e), "."):
+		c.refuse(e, "only state.<slot> and event.data.<field> can be read")
 	case e.Kind() == ast.IdentKind || e.Kind() == ast.SelectKind:
 		c.refuse(e, "`%s` is of type %s, which an expression can only pass on", path(e), typeNameOf(c.typeOf(e)))
 	default:
@@ -134,6 +141,9 @@ func (c *closer) operandTypes(e ast.Expr) string {
 
 // spell writes an operator as its author did.
 func spell(function string) string {
+	if function == operators.Index {
+		return "[]"
+	}
 	if name, ok := operators.FindReverse(function); ok && name != "" {
 		return name
 	}

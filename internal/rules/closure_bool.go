@@ -34,9 +34,9 @@ func (c *closer) booleanCall(e ast.Expr) fn[bool] {
 	args := operands(e)
 	switch name := e.AsCall().FunctionName(); name {
 	case operators.LogicalAnd:
-		return junction(c.booleans(args), false)
+		return c.junctions(args, false)
 	case operators.LogicalOr:
-		return junction(c.booleans(args), true)
+		return c.junctions(args, true)
 	case operators.LogicalNot:
 		return unary(c.boolean(args[0]), func(b bool) bool { return !b })
 	case operators.Conditional:
@@ -70,46 +70,31 @@ func (c *closer) onStrings(e ast.Expr, args []ast.Expr, op func(string, string) 
 	return binary(c.text(args[0]), c.text(args[1]), op)
 }
 
-func (c *closer) booleans(args []ast.Expr) []fn[bool] {
-	out := make([]fn[bool], len(args))
-	for i, arg := range args {
-		out[i] = c.boolean(arg)
+// junctions joins all operands of one && or ||.
+func (c *closer) junctions(args []ast.Expr, decisive bool) fn[bool] {
+	joined := c.boolean(args[0])
+	for _, arg := range args[1:] {
+		joined = junction(joined, c.boolean(arg), decisive)
 	}
-	return out
+	return joined
 }
 
 // junction compiles && (decisive false) and || (decisive true). As CEL has it,
 // a decisive operand decides even where another one fails, on either side.
-func junction(operands []fn[bool], decisive bool) fn[bool] {
-	if len(operands) == 2 {
-		a, b := operands[0], operands[1]
-		return func(f *frame) (bool, *participant.Rejection) {
-			left, fault := a(f)
-			if fault == nil && left == decisive {
-				return decisive, nil
-			}
-			right, second := b(f)
-			if second == nil && right == decisive {
-				return decisive, nil
-			}
-			if fault == nil {
-				fault = second
-			}
-			return !decisive, fault
-		}
-	}
+func junction(a, b fn[bool], decisive bool) fn[bool] {
 	return func(f *frame) (bool, *participant.Rejection) {
-		var first *participant.Rejection
-		for _, operand := range operands {
-			value, fault := operand(f)
-			if fault == nil && value == decisive {
-				return decisive, nil
-			}
-			if first == nil {
-				first = fault
-			}
+		left, fault := a(f)
+		if fault == nil && left == decisive {
+			return decisive, nil
 		}
-		return !decisive, first
+		right, second := b(f)
+		if second == nil && right == decisive {
+			return decisive, nil
+		}
+		if fault == nil {
+			fault = second
+		}
+		return !decisive, fault
 	}
 }
 

@@ -50,6 +50,9 @@ func (c *closer) integerCall(e ast.Expr) fn[int64] {
 	case operators.Conditional:
 		return choose(c.boolean(args[0]), c.integer(args[1]), c.integer(args[2]))
 	case operators.Index:
+		if c.sort(args[0]) != sortMap {
+			return stranger[int64](c, e)
+		}
 		return partial(c.collection(args[0]), c.text(args[1]), lookup, c.fault(e, keyAbsent))
 	case "get":
 		return c.lookupOr(args)

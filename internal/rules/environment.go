@@ -165,27 +165,8 @@ func (e *environment) FindStructType(name string) (*types.Type, bool) {
 	return nil, false
 }
 
-// FindStructFieldNames lists what can be selected from one of our types.
-func (e *environment) FindStructFieldNames(name string) ([]string, bool) {
-	if name == stateType.TypeName() {
-		names := make([]string, len(e.schema.Slots))
-		for i := range e.schema.Slots {
-			names[i] = e.schema.Slots[i].Name
-		}
-		return names, true
-	}
-	if e.viewOf(eventPrefix, name) != nil {
-		return []string{"data", "type", "time"}, true
-	}
-	if v := e.viewOf(dataPrefix, name); v != nil {
-		names := make([]string, len(v.fields))
-		for i := range v.fields {
-			names[i] = v.fields[i].Name
-		}
-		return names, true
-	}
-	return nil, false
-}
+// FindStructFieldNames lists nothing: the checker asks for fields by name only.
+func (e *environment) FindStructFieldNames(string) ([]string, bool) { return nil, false }
 
 // FindStructFieldType types one selection.
 func (e *environment) FindStructFieldType(name, field string) (*types.FieldType, bool) {

@@ -176,6 +176,17 @@ func TestRuleErrors(t *testing.T) {
 	}
 }
 
+func TestChangesFailAsAWhole(t *testing.T) {
+	for _, change := range []string{
+		"found: add(event.data.o)", "found: remove(event.data.o)", "kills: 'put(event.data.o, 1)'",
+		"kills: 'put(\"a\", 1 / event.data.n)'", "word: event.data.o", "at: event.data.t", "flag: event.data.b",
+	} {
+		a := newPlayer(mustLoad(t, hunt(fmt.Sprintf("\n  - {name: r, on: go, set: {count: '7', %s}}", change))))
+		a.rejected(t, participant.RuleError, "", "go", "n", 0, "s", "")
+		a.want(t, "count", "1")
+	}
+}
+
 func TestValues(t *testing.T) {
 	for expression, want := range map[string]string{
 		`7 / 2`: "3", `-7 / 2`: "-3", `-7 % 2`: "-1", `7 - -2`: "9",
@@ -191,6 +202,7 @@ func TestValues(t *testing.T) {
 		`event.data.s.startsWith("a") && event.data.s.endsWith("c") && event.data.s.contains("b") ? 1 : 2`: "1",
 		`false && 1 / 0 == 1 || 1 / 0 == 1 || true ? 1 : 2`:                                                "1", // a decisive side decides
 		`size(string(12) + string(true) + string(event.time))`:                                             "26",
+		`event.data.s.size()`:                                                                              "3",
 		`has(state.at) ? 1 : 2`:                                                                            "2",
 		`int(double(event.data.n) / 4.0 * 10.0)`:                                                           "5",
 	} {

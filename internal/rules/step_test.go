@@ -195,12 +195,12 @@ func BenchmarkStep(b *testing.B) {
 	}{{"applied", true}, {"no-effect", false}} {
 		b.Run(c.name, func(b *testing.B) {
 			o := event(b, p, "clue.found", "clue", "anchor", "distance_m", 12.5, "points", 40)
-			state := p.Schema().Initial()
+			initial, state := p.Schema().Initial(), p.Schema().Initial()
 			var notices []participant.Notice
 			b.ReportAllocs()
 			for b.Loop() {
 				if c.clear {
-					copy(state, p.schema.Initial())
+					copy(state, initial)
 				}
 				var err error
 				if notices, err = p.Step(state, o, notices[:0]); err != nil {
