@@ -21,6 +21,9 @@ type task struct {
 	then        func() // for the inbox: hands the notification on
 }
 
+// busyPause is how often another's live claim is looked at again.
+const busyPause = 250 * time.Millisecond
+
 // step is what a part of a task's work came to.
 type step uint8
 
@@ -75,7 +78,7 @@ func (h *held) try(ln *lane, t *task) step {
 		return h.claimed(ent, ch, key, claim, t)
 	case Busy:
 		ent.leave()
-		return h.pause(claim.Wait)
+		return h.pause(min(claim.Wait, busyPause)) // it may be marked before its lease ends
 	case Early:
 		ent.leave()
 		if claim.Attempt > t.attempt {

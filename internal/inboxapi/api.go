@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -259,20 +260,22 @@ func (a *API) unavailable(w http.ResponseWriter, err error) {
 // cursorText writes a cursor as epoch-offset, the form of a stream's IDs.
 func cursorText(c delivery.Cursor) string { return c.Epoch + "-" + strconv.FormatInt(c.Offset, 10) }
 
+var cursorForm = regexp.MustCompile(`^([a-z0-9]{1,32})-([0-9]{1,19})$`)
+
 // parseCursor reads what cursorText wrote; an empty text is the beginning.
 func parseCursor(text string) (delivery.Cursor, error) {
 	if text == "" {
 		return delivery.Cursor{}, nil
 	}
-	i := strings.LastIndexByte(text, '-')
-	if i < 0 || len(text) > 80 {
+	m := cursorForm.FindStringSubmatch(text)
+	if m == nil {
 		return delivery.Cursor{}, fmt.Errorf("%.80q is not a cursor", text)
 	}
-	offset, err := strconv.ParseInt(text[i+1:], 10, 64)
-	if err != nil || offset < 0 {
+	offset, err := strconv.ParseInt(m[2], 10, 64)
+	if err != nil {
 		return delivery.Cursor{}, fmt.Errorf("%.80q is not a cursor", text)
 	}
-	return delivery.Cursor{Epoch: text[:i], Offset: offset}, nil
+	return delivery.Cursor{Epoch: m[1], Offset: offset}, nil
 }
 
 // problem answers with an RFC 9457 document.
