@@ -61,7 +61,9 @@ type topicSpec struct {
 	Settings   map[string]string `yaml:"settings"`
 }
 
-const pipeline = "pipeline"
+// Pipeline is what a topic declares for its partitions when it shares the count
+// that the manifest pins.
+const Pipeline = "pipeline"
 
 // Declared returns the declaration that is part of this binary.
 func Declared() Spec {
@@ -105,8 +107,8 @@ func (s Spec) validate() error {
 		}
 	}
 	for name, t := range s.Topics {
-		if n, err := strconv.Atoi(t.Partitions); t.Partitions != pipeline && (err != nil || n < 1 || n > PartitionsMax) {
-			bad("topics.%s.partitions is %q, must be %q or 1 to %d", name, t.Partitions, pipeline, PartitionsMax)
+		if n, err := strconv.Atoi(t.Partitions); t.Partitions != Pipeline && (err != nil || n < 1 || n > PartitionsMax) {
+			bad("topics.%s.partitions is %q, must be %q or 1 to %d", name, t.Partitions, Pipeline, PartitionsMax)
 		}
 		for key, value := range t.Settings {
 			if value == "" {
@@ -141,7 +143,7 @@ func (s Spec) Resolve(w Wish) ([]Topic, error) {
 	var topics []Topic
 	for _, name := range slices.Sorted(maps.Keys(s.Topics)) {
 		t := s.Topics[name]
-		topic := Topic{Name: name, Purpose: t.Purpose, Pipeline: t.Partitions == pipeline, Partitions: w.Partitions, Replication: w.Replication}
+		topic := Topic{Name: name, Purpose: t.Purpose, Pipeline: t.Partitions == Pipeline, Partitions: w.Partitions, Replication: w.Replication}
 		if !topic.Pipeline {
 			n, err := strconv.ParseInt(t.Partitions, 10, 32)
 			if err != nil {
