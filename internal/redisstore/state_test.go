@@ -25,8 +25,8 @@ func TestStateMiniredis(t *testing.T) {
 
 func TestStateRedis(t *testing.T) {
 	t.Parallel()
-	server := testredis.Start(t)
-	client := redisstore.Open(redisstore.Config{Addrs: []string{server.Addr()}})
+	server := testredis.Start(t, nil)
+	client := redisstore.Open(redisstore.Config{Addrs: []string{server.Addr}})
 	t.Cleanup(func() { _ = client.Close() })
 	enginetest.StoreSuite(t, func(t *testing.T) engine.Store {
 		if err := client.FlushAll(context.Background()).Err(); err != nil {
