@@ -85,10 +85,7 @@ func (p *Processor) connect(ctx context.Context) error {
 	if p.positions, err = kafkalog.NewPositions(p.kafka); err != nil {
 		return err
 	}
-	p.reroute, err = kgo.NewClient(p.kafka.Options(
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
-		kgo.RecordDeliveryTimeout(p.rt.Config.Processor.TransactionTimeout),
-	)...)
+	p.reroute, err = kafkalog.NewRerouter(p.kafka, p.rt.Config.Processor.TransactionTimeout)
 	return err
 }
 

@@ -46,7 +46,6 @@ type Session struct {
 	cfg      SessionConfig
 	txn      *kgo.GroupTransactSession
 	reroute  Producer
-	events   string
 	topics   [3]string // by engine.Topic
 	held     bool      // records were polled since the last Release
 	headers  []wire.Header
@@ -60,28 +59,42 @@ type Producer interface {
 	ProduceSync(ctx context.Context, records ...*kgo.Record) kgo.ProduceResults
 }
 
+// NewRerouter returns the producer that appends rerouted records. It is
+// idempotent and never transactional: offsets of the events topic stay without
+// gaps.
+func NewRerouter(cfg Config, deliveryTimeout time.Duration) (*kgo.Client, error) {
+	cl, err := kgo.NewClient(cfg.Options(
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("create the producer that reroutes: %w", err)
+	}
+	return cl, nil
+}
+
 // NewSession joins the group. notify is told of assignments and revocations,
 // in their order, before records of newly assigned partitions can be polled;
 // those start paused. reroute writes to the events topic.
 func NewSession(cfg SessionConfig, reroute Producer, notify func(engine.Input)) (*Session, error) {
-	s := &Session{cfg: cfg, reroute: reroute, events: cfg.Topic("events")}
+	s := &Session{cfg: cfg, reroute: reroute}
 	s.topics[engine.Notifications] = cfg.Topic("notifications")
 	s.topics[engine.Rejected] = cfg.Topic("rejected")
-	s.topics[engine.Events] = s.events
+	s.topics[engine.Events] = cfg.Topic("events")
 	revoked := func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
-		if ids := parts[s.events]; len(ids) > 0 {
+		if ids := parts[s.topics[engine.Events]]; len(ids) > 0 {
 			notify(engine.Revoked{Partitions: ids})
 		}
 	}
 	assigned := func(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
-		if ids := parts[s.events]; len(ids) > 0 {
+		if ids := parts[s.topics[engine.Events]]; len(ids) > 0 {
 			cl.PauseFetchPartitions(parts) // before the first fetch: the engine resumes
 			notify(engine.Assigned{Partitions: ids})
 		}
 	}
 	txn, err := kgo.NewGroupTransactSession(cfg.Options(
 		kgo.ConsumerGroup(cfg.ProcessorGroup()),
-		kgo.ConsumeTopics(s.events),
+		kgo.ConsumeTopics(s.topics[engine.Events]),
 		kgo.InstanceID(cfg.instanceID()),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(cfg.SessionTimeout),
@@ -131,7 +144,7 @@ func (s *Session) runs(fetches kgo.Fetches) ([]engine.Run, error) {
 		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		case errors.Is(err, kerr.FencedInstanceID):
 			fatal = fmt.Errorf("member %s: %w", s.cfg.instanceID(), engine.ErrFenced)
-		case t.Topic == s.events && t.Partition >= 0:
+		case t.Topic == s.topics[engine.Events] && t.Partition >= 0:
 			runs = append(runs, engine.Run{Partition: t.Partition, Err: err})
 		default:
 			fatal = fmt.Errorf("poll: %w", err)
@@ -166,12 +179,12 @@ func Records(in []*kgo.Record) []wire.Record {
 
 // Pause implements engine.Session.
 func (s *Session) Pause(partition int32) {
-	s.txn.Client().PauseFetchPartitions(map[string][]int32{s.events: {partition}})
+	s.txn.Client().PauseFetchPartitions(map[string][]int32{s.topics[engine.Events]: {partition}})
 }
 
 // Resume implements engine.Session.
 func (s *Session) Resume(partition int32) {
-	s.txn.Client().ResumeFetchPartitions(map[string][]int32{s.events: {partition}})
+	s.txn.Client().ResumeFetchPartitions(map[string][]int32{s.topics[engine.Events]: {partition}})
 }
 
 // Begin implements engine.Session.
