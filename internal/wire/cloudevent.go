@@ -3,6 +3,7 @@ package wire
 import (
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/veltrix/veltrix/internal/participant"
 )
@@ -49,9 +50,7 @@ func ParseCloudEvent(b []byte, ce *CloudEvent) *Problem {
 	ce.ID, ce.Source, ce.Type = string(v.id), string(v.source), string(v.kind)
 	ce.Participant, ce.Sequence = string(v.key), string(v.sequence)
 	ce.Data = v.data
-	if isTraceParent(v.trace) {
-		ce.TraceParent = string(v.trace)
-	}
+	ce.SetTraceParent(string(v.trace))
 	return ce.SetTime(string(v.time))
 }
 
@@ -156,4 +155,55 @@ func EventRecord(ce *CloudEvent) (key, value []byte, headers []Header) {
 	at := len(d.b)
 	d.b = append(d.b, ce.Participant...)
 	return d.b[at:], ce.Data, d.sealed()
+}
+
+// SetTraceParent sets the trace, where text has the shape of one.
+func (ce *CloudEvent) SetTraceParent(text string) {
+	if isTraceParent([]byte(text)) {
+		ce.TraceParent = text
+	}
+}
+
+// SplitBatch splits a JSON array of events, the CloudEvents batch format. The
+// elements belong to b, and each is valid JSON. Past elementsMax it returns
+// what it has, one more than that.
+func SplitBatch(b []byte, elementsMax int) ([][]byte, *Problem) {
+	if !utf8.Valid(b) {
+		return nil, problem(participant.Malformed, "", "the batch is not UTF-8 text")
+	}
+	s := scanner{b: b}
+	unreadable := func() *Problem {
+		return problem(participant.Malformed, "", "the batch cannot be read: "+s.complaint())
+	}
+	if s.space() != '[' {
+		s.fail(s.unexpected("an array"))
+		return nil, unreadable()
+	}
+	s.at++
+	if s.space() == ']' {
+		s.at++
+		if !s.end() {
+			return nil, unreadable()
+		}
+		return nil, nil
+	}
+	var list [][]byte
+	var t token
+	for {
+		s.space()
+		start := s.at
+		if !s.value(&t) {
+			return nil, unreadable()
+		}
+		if list = append(list, b[start:s.at]); len(list) > elementsMax {
+			return list, nil
+		}
+		more, ok := s.next(false)
+		if !ok || (!more && !s.end()) {
+			return nil, unreadable()
+		}
+		if !more {
+			return list, nil
+		}
+	}
 }

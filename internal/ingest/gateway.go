@@ -1,0 +1,246 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// Options make a Gateway. The limits have no defaults here: config has them.
+type Options struct {
+	Appender Appender
+	States   StateReader
+	// Schema is the rules' contract; nil checks envelopes and JSON only.
+	Schema           *participant.Schema
+	RequestBytesMax  int64 // of one body, decoded
+	InflightBytesMax int64 // of all bodies that are held
+	BatchEventsMax   int   // in one request
+	// Timeout bounds reading a body, and then appending it.
+	Timeout time.Duration
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: silent
+	Metrics Metrics
+}
+
+// Gateway is the HTTP side of ingest.
+type Gateway struct {
+	o      Options
+	mux    *http.ServeMux
+	clock  *clock
+	budget budget
+}
+
+// New returns a gateway.
+func New(o Options) *Gateway {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{o: o, mux: http.NewServeMux(), clock: &clock{now: o.Now}}
+	g.budget.max, g.budget.told = o.InflightBytesMax, g.o.Metrics.inflight
+	g.mux.HandleFunc("POST /v1/events", g.postEvents)
+	g.mux.HandleFunc("GET /v1/participants/{id}", g.getParticipant)
+	g.mux.HandleFunc("GET /{$}", help)
+	g.mux.HandleFunc("/v1/events", notAllowed("POST"))
+	g.mux.HandleFunc("/v1/participants/{id}", notAllowed("GET, HEAD"))
+	g.mux.HandleFunc("/{$}", notAllowed("GET, HEAD"))
+	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		(&refusal{name: problemNotFound, detail: "GET / lists what is here"}).write(w)
+	})
+	return g
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+
+func notAllowed(allow string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		(&refusal{name: problemMethod, detail: "use " + allow, allow: allow}).write(w)
+	}
+}
+
+// receipt answers a request that was accepted, in whole or in part.
+type receipt struct {
+	Accepted int `json:"accepted"`
+	// Positions are those of the accepted events, in the order of the request.
+	Positions []Position `json:"positions"`
+	Refused   int        `json:"refused,omitempty"`
+	Errors    []Fault    `json:"errors,omitempty"`
+}
+
+func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
+	// A slow sender must not hold its part of the budget for ever. Servers
+	// without deadlines, such as a test's recorder, are served all the same.
+	deadline := http.NewResponseController(w)
+	_ = deadline.SetReadDeadline(time.Now().Add(g.o.Timeout))
+	body, release, bad := g.body(w, r)
+	defer release()
+	_ = deadline.SetReadDeadline(time.Time{})
+	if bad != nil {
+		g.o.Metrics.refused(bad.name, 1)
+		w.Header().Set("Connection", "close") // the rest of the body is not read
+		bad.write(w)
+		return
+	}
+	items, bad := g.split(r, body)
+	if bad != nil {
+		g.o.Metrics.refused(bad.name, 1)
+		bad.write(w)
+		return
+	}
+	records, faults := g.prepare(items, r.Header.Get("Traceparent"))
+	if len(faults) > 0 && (r.URL.Query().Get("partial") != "true" || len(records) == 0) {
+		g.o.Metrics.refused(problemEvents, len(items))
+		(&refusal{name: problemEvents, detail: summary(len(faults), len(items)), faults: faults}).write(w)
+		return
+	}
+	positions, bad := g.append(r.Context(), records)
+	if bad != nil {
+		g.o.Metrics.refused(bad.name, len(items))
+		bad.write(w)
+		return
+	}
+	g.o.Metrics.accepted(len(records))
+	g.o.Metrics.refused(problemEvents, len(faults))
+	if who := sole(records); who != "" {
+		w.Header().Set("Location", "/v1/participants/"+url.PathEscape(who))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	status := http.StatusAccepted
+	if len(faults) > 0 {
+		status = http.StatusMultiStatus
+	}
+	w.WriteHeader(status)
+	writeJSON(w, receipt{Accepted: len(records), Positions: positions, Refused: len(faults), Errors: faults})
+}
+
+func summary(faults, events int) string {
+	if events == 1 {
+		return "the event is not acceptable"
+	}
+	return strconv.Itoa(faults) + " of " + strconv.Itoa(events) + " events are not acceptable: correct them and send all again, or send with ?partial=true"
+}
+
+// prepare makes records of what is acceptable. A request's trace is that of
+// the events that have none.
+func (g *Gateway) prepare(items []item, trace string) ([]wire.Record, []Fault) {
+	p := preparer{schema: g.o.Schema, clock: g.clock}
+	records := make([]wire.Record, 0, len(items))
+	var faults []Fault
+	for i := range items {
+		it := &items[i]
+		if it.ce.TraceParent == "" {
+			it.ce.SetTraceParent(trace)
+		}
+		var record wire.Record
+		if it.bad == nil {
+			record, it.bad = p.record(&it.ce)
+		}
+		if it.bad != nil {
+			faults = append(faults, Fault{Line: it.line, Field: it.bad.Field, Reason: it.bad.Reason, Fate: it.bad.Fate.String()})
+			continue
+		}
+		records = append(records, record)
+	}
+	return records, faults
+}
+
+// append hands the records to the log. A client that goes away does not stop
+// what has begun.
+func (g *Gateway) append(ctx context.Context, records []wire.Record) ([]Position, *refusal) {
+	if len(records) == 0 {
+		return []Position{}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.o.Timeout)
+	defer cancel()
+	start := time.Now()
+	positions, err := g.o.Appender.Append(ctx, records)
+	if err == nil {
+		g.o.Metrics.appended(time.Since(start))
+		return positions, nil
+	}
+	g.o.Logger.Warn("events were not acknowledged", "events", len(records), "error", err)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, &refusal{name: problemTooLarge, detail: "an event is larger than the brokers take: put what is large elsewhere and send a reference"}
+	}
+	return nil, &refusal{name: problemUnavailable, retryAfter: 2, detail: "the brokers did not acknowledge all events: send the request again, unchanged. " +
+		"Those that arrived all the same are recognised by source and id"}
+}
+
+// sole returns the participant that all records belong to, or nothing.
+func sole(records []wire.Record) string {
+	for i := range records {
+		if string(records[i].Key) != string(records[0].Key) {
+			return ""
+		}
+	}
+	if len(records) == 0 {
+		return ""
+	}
+	return string(records[0].Key)
+}
+
+// participantView answers GET /v1/participants/{id}.
+type participantView struct {
+	Participant string         `json:"participant"`
+	State       map[string]any `json:"state"`
+	Position    struct {
+		Partition int32 `json:"partition"`
+		Applied   int64 `json:"applied"`
+	} `json:"position"`
+	Floor any `json:"floor"`
+}
+
+func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	if id == "" || len(id) > wire.ParticipantBytesMax || !utf8.ValidString(id) {
+		(&refusal{name: problemRequest, detail: "a participant's name has 1 to " + strconv.Itoa(wire.ParticipantBytesMax) + " bytes of UTF-8"}).write(w)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), g.o.Timeout)
+	defer cancel()
+	p, err := g.o.States.Participant(ctx, id)
+	if err != nil {
+		g.o.Logger.Warn("a state cannot be read", "participant", id, "error", err)
+		(&refusal{name: problemUnavailable, retryAfter: 2, detail: "the states cannot be read now; events are accepted all the same"}).write(w)
+		return
+	}
+	if p == nil {
+		(&refusal{name: problemUnknown, detail: "no event of this participant has been applied"}).write(w)
+		return
+	}
+	view := participantView{Participant: id, State: p.State, Floor: p.Floor}
+	view.Position.Partition, view.Position.Applied = p.Partition, p.Applied
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, view)
+}
+
+const helpText = `Veltrix takes events here, and tells what became of them.
+
+POST /v1/events               a CloudEvent; 202 when all replicas have it
+GET  /v1/participants/{id}    a participant's state, and how far it is
+
+  curl -i http://HOST/v1/events -H 'Content-Type: application/cloudevents+json' -d '
+    {"specversion":"1.0","id":"1","source":"/me","type":"clue.found",
+     "partitionkey":"ada","data":{"clue":"anchor"}}'
+
+Several at once: a JSON array as application/cloudevents-batch+json, or one on
+each line as application/x-ndjson. One bad event refuses all of a request, and
+the answer lists every one; ?partial=true takes the others.
+`
+
+func help(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(helpText))
+}

@@ -1,0 +1,248 @@
+package ingest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// lineBytesMax bounds one line of a file.
+const lineBytesMax = 8 << 20
+
+// How the loader asks the log: this many events at a time, and so often when
+// the log does not take them.
+const (
+	loadBatch = 5000
+	loadTries = 10
+)
+
+// LoadOptions say how to load events. The zero value loads all of them, once
+// and in order, as fast as the log takes them.
+type LoadOptions struct {
+	// Schema is the rules' contract; nil checks envelopes and JSON only.
+	Schema *participant.Schema
+	// Strict ends at the first bad line; otherwise bad lines are left out.
+	Strict bool
+	// Rate bounds events a second; 0 is unbounded.
+	Rate float64
+	// Bad is told of each line left out; nil is silence.
+	Bad func(Fault)
+	// Progress is told about twice a second, and at the end; nil is silence.
+	Progress func(LoadResult)
+
+	// Disorder, for tests and demonstrations. The same Seed gives the same.
+	Seed uint64
+	// Duplicates is the share (of 1) of events sent twice, the second time up
+	// to Shuffle+1 events later.
+	Duplicates float64
+	// Shuffle is how many places an event may be sent after its own.
+	Shuffle int
+	// Wait waits before an attempt is repeated; nil: half a second and more.
+	Wait func(ctx context.Context, attempt int) error
+}
+
+// LoadResult counts what was loaded.
+type LoadResult struct {
+	Lines      int64         `json:"lines"` // that hold something
+	Loaded     int64         `json:"loaded"`
+	Duplicates int64         `json:"duplicates"` // of those, sent a second time on purpose
+	Bad        int64         `json:"bad"`
+	Bytes      int64         `json:"bytes"` // read from the file
+	Elapsed    time.Duration `json:"-"`
+}
+
+// ErrBadLine ends a strict load.
+var ErrBadLine = errors.New("a line is not an acceptable event")
+
+// Load appends the events of r, NDJSON of structured CloudEvents, and returns
+// when the log has acknowledged all of them. Loading the same again has no
+// effect, because events count by their identity: after an error, load again
+// from the beginning. Events without a time are an exception in the long run,
+// see the package's text on stamps.
+//
+// One participant's events keep their order: a request that fails is repeated
+// before anything behind it is sent.
+func Load(ctx context.Context, r io.Reader, log Appender, o LoadOptions) (LoadResult, error) {
+	l := &loader{o: o, log: log, start: time.Now(), random: rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15))}
+	l.prepare = preparer{schema: o.Schema, clock: &clock{now: time.Now}}
+	if l.o.Wait == nil {
+		l.o.Wait = backOff
+	}
+	err := l.read(ctx, r)
+	if err == nil {
+		err = l.flush(ctx)
+	}
+	l.result.Elapsed = time.Since(l.start)
+	if l.o.Progress != nil {
+		l.o.Progress(l.result)
+	}
+	return l.result, err
+}
+
+type loader struct {
+	o       LoadOptions
+	log     Appender
+	prepare preparer
+	random  *rand.Rand
+	start   time.Time
+	told    time.Time
+	result  LoadResult
+	held    window
+	sent    int64 // events handed to the batch, for the rate
+	batch   []wire.Record
+}
+
+func (l *loader) read(ctx context.Context, r io.Reader) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 256<<10), lineBytesMax)
+	number := 0
+	for lines.Scan() {
+		number++
+		text := lines.Bytes()
+		l.result.Bytes += int64(len(text)) + 1
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		l.result.Lines++
+		if err := l.line(ctx, number, bytes.Clone(text)); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			return fmt.Errorf("line %d: longer than %d bytes: %w", number+1, lineBytesMax, ErrBadLine)
+		}
+		return fmt.Errorf("read events behind line %d: %w", number, err)
+	}
+	for {
+		record, ok := l.held.next(-1)
+		if !ok {
+			return nil
+		}
+		if err := l.send(ctx, record); err != nil {
+			return err
+		}
+	}
+}
+
+// line reads one event, and sends it at its place in the disorder asked for.
+func (l *loader) line(ctx context.Context, number int, text []byte) error {
+	var ce wire.CloudEvent
+	bad := wire.ParseCloudEvent(text, &ce)
+	var record wire.Record
+	if bad == nil {
+		record, bad = l.prepare.record(&ce)
+	}
+	if bad != nil {
+		l.result.Bad++
+		f := Fault{Line: number, Field: bad.Field, Reason: bad.Reason, Fate: bad.Fate.String()}
+		if l.o.Bad != nil {
+			l.o.Bad(f)
+		}
+		if l.o.Strict {
+			return fmt.Errorf("line %d: %s: %w", number, bad.Reason, ErrBadLine)
+		}
+		return nil
+	}
+	if l.o.Shuffle == 0 && l.o.Duplicates == 0 {
+		return l.send(ctx, record)
+	}
+	l.held.add(record, l.late())
+	if l.random.Float64() < l.o.Duplicates {
+		l.result.Duplicates++
+		l.held.add(record, l.late()+1)
+	}
+	l.held.step()
+	for {
+		record, ok := l.held.next(0)
+		if !ok {
+			return nil
+		}
+		if err := l.send(ctx, record); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *loader) late() int { return l.random.IntN(l.o.Shuffle + 1) }
+
+// send adds a record to the batch.
+func (l *loader) send(ctx context.Context, r wire.Record) error {
+	l.batch = append(l.batch, r)
+	l.sent++
+	if len(l.batch) >= l.batchMax() {
+		return l.flush(ctx)
+	}
+	return nil
+}
+
+// batchMax keeps batches short where a rate is asked for, so that it is even.
+func (l *loader) batchMax() int {
+	if l.o.Rate <= 0 {
+		return loadBatch
+	}
+	return min(max(int(l.o.Rate/20), 1), loadBatch)
+}
+
+// flush appends the batch, until the log has it.
+func (l *loader) flush(ctx context.Context) error {
+	if len(l.batch) == 0 {
+		return nil
+	}
+	if err := l.pace(ctx); err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		_, err := l.log.Append(ctx, l.batch)
+		if err == nil {
+			break
+		}
+		if attempt == loadTries || ctx.Err() != nil || errors.Is(err, ErrTooLarge) {
+			return fmt.Errorf("after %d events: %w", l.result.Loaded, err)
+		}
+		if err := l.o.Wait(ctx, attempt); err != nil {
+			return err
+		}
+	}
+	l.result.Loaded += int64(len(l.batch))
+	clear(l.batch)
+	l.batch = l.batch[:0]
+	if l.o.Progress != nil && time.Since(l.told) > 500*time.Millisecond {
+		l.told = time.Now()
+		l.result.Elapsed = time.Since(l.start)
+		l.o.Progress(l.result)
+	}
+	return nil
+}
+
+// pace waits until the rate allows what has been read.
+func (l *loader) pace(ctx context.Context) error {
+	if l.o.Rate <= 0 {
+		return ctx.Err()
+	}
+	due := l.start.Add(time.Duration(float64(l.sent) / l.o.Rate * float64(time.Second)))
+	return sleep(ctx, time.Until(due))
+}
+
+func backOff(ctx context.Context, attempt int) error {
+	return sleep(ctx, min(time.Duration(attempt)*500*time.Millisecond, 5*time.Second))
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
