@@ -259,5 +259,5 @@ func (s estimator) EstimateCallCost(_, overload string, _ *cost.AstNode, _ []cos
 	default:
 		return nil
 	}
-	return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: units}}
+	return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: units}, nil)
 }

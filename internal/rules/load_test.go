@@ -28,6 +28,9 @@ func TestBadFiles(t *testing.T) {
 			if p != nil || !errors.As(err, &problems) || len(problems) == 0 {
 				t.Fatalf("a bad file was loaded, or without a reason: %v", err)
 			}
+			if first := new(Problem); !errors.As(err, &first) || first != problems[0] || first.File != name {
+				t.Errorf("the first problem is %v, want %v", first, problems[0])
+			}
 			golden := strings.TrimSuffix(file, ".yaml") + ".txt"
 			got := err.Error() + "\n"
 			if *rewrite {
