@@ -25,7 +25,6 @@ import (
 // Notifier delivers a deployment's notifications and serves the inboxes.
 type Notifier struct {
 	rt       Runtime
-	metrics  *telemetry.Metrics
 	listener net.Listener
 
 	client     redis.UniversalClient
@@ -35,8 +34,8 @@ type Notifier struct {
 
 // NewNotifier prepares a notifier that serves inboxes on listener; nothing is
 // contacted before Run.
-func NewNotifier(rt Runtime, metrics *telemetry.Metrics, listener net.Listener) *Notifier {
-	return &Notifier{rt: rt, metrics: metrics, listener: listener}
+func NewNotifier(rt Runtime, listener net.Listener) *Notifier {
+	return &Notifier{rt: rt, listener: listener}
 }
 
 // Name implements service.Service.
@@ -66,10 +65,10 @@ func (n *Notifier) Run(ctx context.Context) error {
 		return err
 	}
 	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
-	streams := n.metrics.Notifier.Streams
+	streams := n.rt.Metrics.Notifier.Streams
 	api, err := inboxapi.New(inboxapi.Options{
 		Inbox: inbox, Secret: secret, Logger: n.rt.Log,
-		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.metrics.Notifier.Resyncs.Inc,
+		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
 	})
 	if err != nil {
 		return err
@@ -79,7 +78,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	}
 	d := delivery.New(delivery.Ports{
 		Ledger: redisstore.NewLedger(n.client, n.rt.Config.Prefix, cfg.LedgerRetention), Inbox: inbox,
-		Receipts: n.receipts, Channels: channels, Metrics: deliveryMetrics{n.metrics.Notifier},
+		Receipts: n.receipts, Channels: channels, Metrics: deliveryMetrics{n.rt.Metrics.Notifier},
 	}, delivery.Options{Lanes: cfg.Lanes, Retention: cfg.LedgerRetention, DrainTimeout: n.drain(), Logger: n.rt.Log})
 	n.dispatcher.Store(d)
 	return service.Run(ctx, n.rt.Config.StopTimeout,
@@ -101,7 +100,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 			api.Close()
 			return nil
 		}),
-		service.HTTP("inbox", n.listener, n.metrics.Observe("inbox", api), n.rt.Config.StopTimeout/2),
+		service.HTTP("inbox", n.listener, n.rt.Metrics.Observe("inbox", api), n.rt.Config.StopTimeout/2),
 	)
 }
 
@@ -144,7 +143,7 @@ func NotifierSecret(ctx context.Context, rt Runtime, client redis.UniversalClien
 func (n *Notifier) gauges(ctx context.Context) error {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()
-	m := n.metrics.Notifier
+	m := n.rt.Metrics.Notifier
 	for {
 		s := n.dispatcher.Load().Status()
 		m.Inflight.Set(float64(s.Pending))
@@ -172,6 +171,11 @@ func (n *Notifier) Status() (delivery.Status, bool) {
 		return delivery.Status{}, false
 	}
 	return d.Status(), true
+}
+
+// Checks are the notifier's readiness.
+func (n *Notifier) Checks() []telemetry.Check {
+	return []telemetry.Check{{Name: "notifier", Run: func(context.Context) error { return n.Ready() }}}
 }
 
 // Ready reports why the notifier does not make progress, or nil. A process
