@@ -6,9 +6,31 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/preflight"
+	"github.com/veltrix/veltrix/internal/redisstore"
 )
 
-// gate refuses a deployment that would break the processor's promises.
-func (rt Runtime) gate(context.Context, kafkalog.Config, redis.UniversalClient, *kafkalog.Manifest) error {
-	return nil
+// copiesMin is the replication below which a deployment is a trial, whatever
+// its profile says: whoever applied its topics so has chosen it.
+const copiesMin = 3
+
+// gate refuses a deployment that would break the processor's promises, and
+// logs what is only worse than it should be.
+func (rt Runtime) gate(ctx context.Context, kafka kafkalog.Config, client redis.UniversalClient, manifest *kafkalog.Manifest) error {
+	profile := rt.Config.Profile
+	if profile != "dev" && manifest.Replication < copiesMin {
+		rt.Log.Warn("the topics were applied with fewer than 3 copies: checked as a trial, by the dev profile", "replication", manifest.Replication)
+		profile = "dev"
+	}
+	checks := append(kafkalog.Gates(kafka, kafkalog.GateOptions{Profile: profile}),
+		redisstore.Gates(client, redisstore.GateOptions{Profile: profile})...)
+	report := preflight.Run(ctx, checks, preflight.Options{})
+	for _, r := range report.Results {
+		rt.Metrics.DoctorCheck.WithLabelValues(r.ID, string(r.State)).Set(1)
+		switch r.State {
+		case preflight.Warn, preflight.Unknown, preflight.Fail:
+			rt.Log.Warn("check "+string(r.State), "id", r.ID, "title", r.Title, "observed", r.Observed, "expected", r.Expected, "fix", r.Fix)
+		}
+	}
+	return report.StartError()
 }
