@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 
 	// Wiring, tools and tests.
 	"internal/app":              {"*"},
+	"internal/bench":            {"*"},
 	"examples":                  {"examples/flights", "examples/harbour"},
 	"examples/flights":          {},
 	"examples/flights/convert":  {"examples/flights"},
@@ -76,8 +77,9 @@ var arrows = map[string][]string{
 // mean fewer places that have to know how the library misbehaves.
 var clients = map[string][]string{
 	// telemetry names the types of the client's hooks and never makes a client;
-	// devcluster and test/broker look after a broker that they started.
-	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "test/broker"},
+	// devcluster and test/broker look after a broker that they started; bench
+	// measures the pipeline beside a bare client.
+	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "internal/bench", "test/broker"},
 	"github.com/twmb/franz-go/pkg/kadm":  {"internal/kafkalog"},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/devcluster"},
 	"github.com/redis/go-redis/v9":       {"internal/redisstore"},

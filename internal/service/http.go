@@ -85,6 +85,6 @@ func (s *httpService) Run(ctx context.Context) error {
 		_ = server.Close()
 		err = fmt.Errorf("requests were cut off after %s: %w", s.drain, err)
 	}
-	<-failed
+	_ = <-failed // Serve returned because of the shutdown
 	return err
 }
