@@ -3,12 +3,14 @@
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
 # Tests of several packages start brokers and Redis servers of their own.
 TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint fmt vuln setup test test-quick cover bench flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +20,6 @@ check: lint tidy vuln ## Look at the code without running it: format, lint, modu
 lint: ## Check the format, go vet and the linters of .golangci.yml
 	go run $(GOLANGCI_LINT) run ./...
 
-.PHONY: tidy
 tidy: ## Check that go.mod says what the code needs
 	go mod tidy -diff
 	go mod verify
@@ -55,7 +56,7 @@ generate: ## Write the generated pages: docs/configuration.md, docs/metrics.md
 	go test ./internal/telemetry -run TestReferencePageIsCurrent -rewrite
 
 build: ## Build the four commands into bin/
-	go build -o bin/ ./cmd/...
+	go build -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...
 
 clean: ## Remove what was built, and the cache
 	rm -rf bin .cache

@@ -38,7 +38,6 @@ var arrows = map[string][]string{
 
 	// Adapters: one technology each, none knowing another.
 	"internal/channel":         {"internal/participant", "internal/wire", "internal/delivery"},
-	"internal/channel/inbox":   {"internal/participant", "internal/wire", "internal/delivery"},
 	"internal/channel/webhook": {"internal/participant", "internal/wire", "internal/delivery"},
 	"internal/inboxapi":        {"internal/participant", "internal/wire", "internal/delivery"},
 	"internal/kafkalog":        {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/preflight", "deploy/kafka"},
@@ -49,7 +48,6 @@ var arrows = map[string][]string{
 	"internal/preflight": {},
 	"internal/telemetry": {},
 	"internal/service":   {},
-	"internal/version":   {},
 
 	// Development: servers that a process brings along.
 	"deploy/kafka":        {},
