@@ -54,6 +54,11 @@ func (rt Runtime) awaitRedis(ctx context.Context) (redis.UniversalClient, error)
 	return client, nil
 }
 
+// space names the deployment's part of Redis.
+func (rt Runtime) space(manifest *kafkalog.Manifest) redisstore.Space {
+	return redisstore.Space{Prefix: rt.Config.Prefix, Generation: manifest.Generation, Buckets: rt.Config.Processor.Buckets}
+}
+
 // TopicsFunc plans or applies topics.
 type TopicsFunc func(context.Context, kafkalog.Config, kafkalog.TopicPlanOptions) (kafkalog.Plan, error)
 

@@ -142,13 +142,12 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 		}
 	}()
 	log.Info("joining the group", "group", p.kafka.ProcessorGroup())
-	space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: p.manifest.Generation, Buckets: cfg.Buckets}
 	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots})
 	loop := engine.NewLoop(engine.LoopConfig{
 		CommitInterval: cfg.CommitInterval, CommitRecords: cfg.CommitRecords, EndTimeout: 2 * cfg.SessionTimeout,
 		Recheck: engine.DefaultLoop.Recheck, SettleTimeout: engine.DefaultLoop.SettleTimeout,
 		Log: log, Hooks: p.hooks(),
-	}, machine, session, p.positions, redisstore.NewState(p.client, space), inbox)
+	}, machine, session, p.positions, redisstore.NewState(p.client, p.rt.space(p.manifest)), inbox)
 	s.loop.Store(loop)
 
 	leased, lost := context.WithCancelCause(ctx)

@@ -37,10 +37,9 @@ func Verify(ctx context.Context, rt Runtime, program participant.Program, progre
 		return nil, err
 	}
 	defer positions.Close()
-	space := redisstore.Space{Prefix: kafka.Prefix, Generation: manifest.Generation, Buckets: rt.Config.Processor.Buckets}
 	v := verify.Verifier{
 		Log:   &verifyLog{kafka: kafka, positions: positions},
-		Store: redisstore.NewState(client, space), Fold: fold.New(program, manifest.Partitions),
+		Store: redisstore.NewState(client, rt.space(manifest)), Fold: fold.New(program, manifest.Partitions),
 		Partitions: manifest.Partitions, Progress: progress,
 	}
 	return v.Run(ctx)

@@ -24,11 +24,26 @@ type Token struct {
 
 // String returns the token as it is stored and stamped.
 func (t Token) String() string {
-	digest := t.RulesDigest
-	if len(digest) > 12 {
-		digest = digest[:12]
+	return fmt.Sprintf("%d/%s/%s/%d/%d-%s/%d", Layout, t.ClusterID, t.TopicID, t.Partitions, t.RulesVersion, t.RulesDigest, t.Buckets)
+}
+
+// ParseToken is the inverse of String, for readers of the view.
+func ParseToken(text string) (Token, error) {
+	part := strings.Split(text, "/")
+	if len(part) != 6 || part[0] != strconv.Itoa(Layout) {
+		return Token{}, fmt.Errorf("the token %q is not of layout %d", text, Layout)
 	}
-	return fmt.Sprintf("%d/%s/%s/%d/%d-%s/%d", Layout, t.ClusterID, t.TopicID, t.Partitions, t.RulesVersion, digest, t.Buckets)
+	version, digest, found := strings.Cut(part[4], "-")
+	partitions, err1 := strconv.ParseInt(part[3], 10, 32)
+	rules, err2 := strconv.Atoi(version)
+	buckets, err3 := strconv.Atoi(part[5])
+	if !found || err1 != nil || err2 != nil || err3 != nil {
+		return Token{}, fmt.Errorf("the token %q cannot be read", text)
+	}
+	return Token{
+		ClusterID: part[1], TopicID: part[2], Partitions: int32(partitions),
+		RulesVersion: rules, RulesDigest: digest, Buckets: buckets,
+	}, nil
 }
 
 // Stamp is the metadata of a committed offset. An administrator's reset of
@@ -40,7 +55,7 @@ type Stamp struct {
 	Digest uint64
 }
 
-// String returns the stamp as committed: ASCII, about 120 bytes.
+// String returns the stamp as committed: ASCII, about 190 bytes.
 func (s Stamp) String() string {
 	return fmt.Sprintf("veltrix;%s;%d;%016x;%016x", s.Token, s.Start, s.Chain, s.Digest)
 }
