@@ -17,7 +17,7 @@ import (
 // Options make a Gateway. The limits have no defaults here: config has them.
 type Options struct {
 	Appender Appender
-	States   StateReader
+	States   StateReader // nil: this gateway has no rules to read states by
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
 	Schema           *participant.Schema
 	RequestBytesMax  int64 // of one body, decoded
@@ -205,6 +205,10 @@ func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	if id == "" || len(id) > wire.ParticipantBytesMax || !utf8.ValidString(id) {
 		(&refusal{name: problemRequest, detail: "a participant's name has 1 to " + strconv.Itoa(wire.ParticipantBytesMax) + " bytes of UTF-8"}).write(w)
+		return
+	}
+	if g.o.States == nil {
+		(&refusal{name: problemNoRules, detail: "start it with the deployment's rules file: it says how to read them"}).write(w)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), g.o.Timeout)

@@ -35,7 +35,7 @@ type LoadOptions struct {
 	Rate float64
 	// Bad is told of each line left out; nil is silence.
 	Bad func(Fault)
-	// Progress is told about twice a second, and at the end; nil is silence.
+	// Progress is told about twice a second; nil is silence.
 	Progress func(LoadResult)
 
 	// Disorder, for tests and demonstrations. The same Seed gives the same.
@@ -81,9 +81,6 @@ func Load(ctx context.Context, r io.Reader, log Appender, o LoadOptions) (LoadRe
 		err = l.flush(ctx)
 	}
 	l.result.Elapsed = time.Since(l.start)
-	if l.o.Progress != nil {
-		l.o.Progress(l.result)
-	}
 	return l.result, err
 }
 

@@ -17,6 +17,7 @@ const (
 	problemEvents      = "invalid-events"
 	problemBusy        = "busy"
 	problemUnavailable = "unavailable"
+	problemNoRules     = "no-rules"
 )
 
 // problemType prefixes the names in problem documents. They are names, not
@@ -36,6 +37,7 @@ var problems = map[string]struct {
 	problemEvents:      {http.StatusUnprocessableEntity, "Some events are not acceptable; none was taken"},
 	problemBusy:        {http.StatusServiceUnavailable, "The gateway has too much in flight"},
 	problemUnavailable: {http.StatusServiceUnavailable, "A part behind the gateway does not answer"},
+	problemNoRules:     {http.StatusNotImplemented, "This gateway shows no states"},
 }
 
 // Fault is one event that is not acceptable.

@@ -111,3 +111,6 @@ func (a *Appender) Close(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Ping says whether a broker answers.
+func (a *Appender) Ping(ctx context.Context) error { return a.cl.Ping(ctx) }

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/ingest"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/redisstore"
+	"github.com/veltrix/veltrix/internal/service"
+	"github.com/veltrix/veltrix/internal/telemetry"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+// Producer is the gateway: it takes events by HTTP and shows states.
+type Producer struct {
+	rt       Runtime
+	program  participant.Program // nil: no rules
+	listener net.Listener
+	appender atomic.Pointer[kafkalog.Appender]
+}
+
+// NewProducer prepares a gateway that serves on listener; nothing is contacted
+// before Run. Without a program (nil) it checks envelopes only and shows no
+// states.
+func NewProducer(rt Runtime, program participant.Program, listener net.Listener) *Producer {
+	return &Producer{rt: rt, program: program, listener: listener}
+}
+
+// Name implements service.Service.
+func (p *Producer) Name() string { return "producer" }
+
+// Run connects and serves until ctx ends; then it finishes what it accepted.
+// Redis need not be there: events are taken all the same.
+func (p *Producer) Run(ctx context.Context) error {
+	defer func() { _ = p.listener.Close() }()
+	appender, manifest, err := p.rt.openAppender(ctx, "producer", p.program)
+	if err != nil {
+		return err
+	}
+	defer p.rt.closeAppender(ctx, appender)
+	redis, err := p.rt.Redis()
+	if err != nil {
+		return err
+	}
+	client := redisstore.Open(redis)
+	defer func() { _ = client.Close() }()
+
+	cfg := p.rt.Config.Producer
+	options := ingest.Options{
+		Appender:        appender,
+		RequestBytesMax: int64(cfg.MaxRequestBytes), InflightBytesMax: int64(cfg.MaxInflightBytes),
+		BatchEventsMax: cfg.MaxBatchEvents, Timeout: cfg.RequestTimeout,
+		Logger: p.rt.Log, Metrics: p.metrics(),
+	}
+	if p.program != nil {
+		options.Schema = p.program.Schema()
+		space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: manifest.Generation, Buckets: p.rt.Config.Processor.Buckets}
+		options.States = &states{
+			store: redisstore.NewState(client, space), partitions: manifest.Partitions, schema: options.Schema,
+			token: stateToken(manifest, options.Schema, space.Buckets), timeout: 5 * time.Second,
+		}
+	} else {
+		p.rt.Log.Warn("no rules file: events are checked without their data's fields, and no states are shown")
+	}
+	p.appender.Store(appender)
+	handler := p.rt.Metrics.Observe("gateway", ingest.New(options))
+	return service.Run(ctx, p.rt.Config.StopTimeout, service.HTTP("gateway", p.listener, handler, p.rt.Config.StopTimeout*3/4))
+}
+
+func (p *Producer) metrics() ingest.Metrics {
+	m := p.rt.Metrics.Gateway
+	return ingest.Metrics{
+		Accepted: func(n int) { m.Accepted.Add(float64(n)) },
+		Refused:  func(problem string, n int) { m.Refused.WithLabelValues(problem).Add(float64(n)) },
+		Inflight: func(bytes int64) { m.InflightBytes.Set(float64(bytes)) },
+		Appended: func(took time.Duration) { m.AppendSeconds.Observe(took.Seconds()) },
+	}
+}
+
+// Checks are the gateway's reasons not to be ready.
+func (p *Producer) Checks() []telemetry.Check {
+	return []telemetry.Check{{Name: "brokers", Run: func(ctx context.Context) error {
+		a := p.appender.Load()
+		if a == nil {
+			return errors.New("starting")
+		}
+		return a.Ping(ctx)
+	}}}
+}
+
+// LoadEvents appends the events of r to the deployment, as ingest.Load does.
+// The options' schema is the program's.
+func LoadEvents(ctx context.Context, rt Runtime, program participant.Program, r io.Reader, o ingest.LoadOptions) (ingest.LoadResult, error) {
+	appender, _, err := rt.openAppender(ctx, "loader", program)
+	if err != nil {
+		return ingest.LoadResult{}, err
+	}
+	defer rt.closeAppender(ctx, appender)
+	if program != nil {
+		o.Schema = program.Schema()
+	}
+	return ingest.Load(ctx, r, appender, o)
+}
+
+// openAppender waits for the brokers and opens the events' producer. It refuses
+// rules other than the deployment's: what they accept would be rejected later.
+func (rt Runtime) openAppender(ctx context.Context, name string, program participant.Program) (*kafkalog.Appender, *kafkalog.Manifest, error) {
+	kafka, err := rt.Kafka(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	manifest, err := rt.awaitManifest(ctx, kafka)
+	if err != nil {
+		return nil, nil, err
+	}
+	if program != nil && manifest.RulesDigest != "" && manifest.RulesDigest != program.Schema().Digest {
+		return nil, nil, fmt.Errorf("this deployment runs hunt %q, rules version %d (%.12s), and the rules file is hunt %q, version %d (%.12s): start with the rules that it runs",
+			manifest.Hunt, manifest.RulesVersion, manifest.RulesDigest, program.Schema().Hunt, program.Schema().Version, program.Schema().Digest)
+	}
+	appender, err := kafkalog.NewAppender(kafka, manifest.Partitions, int(rt.Config.Producer.MaxInflightBytes))
+	return appender, manifest, err
+}
+
+// closeAppender lets what is on its way arrive.
+func (rt Runtime) closeAppender(ctx context.Context, a *kafkalog.Appender) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rt.Config.StopTimeout/4)
+	defer cancel()
+	if err := a.Close(ctx); err != nil {
+		rt.Log.Warn("some events were not acknowledged before the stop; their senders were told so", "error", err)
+	}
+}
+
+// states implements ingest.StateReader on the view in Redis.
+type states struct {
+	store      *redisstore.State
+	partitions int32
+	schema     *participant.Schema
+	token      string // of the states that schema reads
+	timeout    time.Duration
+}
+
+func stateToken(m *kafkalog.Manifest, schema *participant.Schema, buckets int) string {
+	return engine.Token{
+		ClusterID: m.ClusterID, TopicID: m.TopicID, Partitions: m.Partitions,
+		RulesVersion: schema.Version, RulesDigest: schema.Digest, Buckets: buckets,
+	}.String()
+}
+
+// Participant implements ingest.StateReader.
+func (s *states) Participant(ctx context.Context, id string) (*ingest.Participant, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	partition := wire.PartitionFor([]byte(id), s.partitions)
+	for {
+		meta, err := s.store.Meta(ctx, partition)
+		if err != nil || !meta.Exists {
+			return nil, err
+		}
+		if err := s.readable(meta); err != nil {
+			return nil, err
+		}
+		now, values, err := s.store.Load(ctx, partition, meta.Generation, []string{id})
+		if err != nil {
+			return nil, err
+		}
+		if now.Generation != meta.Generation {
+			continue // rebuilt between the two reads
+		}
+		if values[0] == nil {
+			return nil, nil
+		}
+		h, err := wire.DecodeState(values[0], s.schema)
+		if err != nil {
+			return nil, fmt.Errorf("partition %d: %w", partition, err)
+		}
+		return &ingest.Participant{
+			State: wire.StateJSON(h.Head, s.schema), Floor: wire.FloorJSON(h), Partition: partition, Applied: now.Applied,
+		}, nil
+	}
+}
+
+// readable refuses states that were written under other rules or in another
+// layout: read by ours, they would be wrong and look right.
+func (s *states) readable(meta engine.Meta) error {
+	if meta.Token != s.token {
+		return fmt.Errorf("the states are of %q, and this gateway reads %q: start it with the rules file and processor.buckets of the processors", meta.Token, s.token)
+	}
+	return nil
+}
