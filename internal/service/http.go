@@ -85,6 +85,8 @@ func (s *httpService) Run(ctx context.Context) error {
 		_ = server.Close()
 		err = fmt.Errorf("requests were cut off after %s: %w", s.drain, err)
 	}
-	_ = <-failed // Serve returned because of the shutdown
+	if served := <-failed; err == nil && !errors.Is(served, http.ErrServerClosed) {
+		err = fmt.Errorf("serve on %s: %w", s.listener.Addr(), served)
+	}
 	return err
 }
