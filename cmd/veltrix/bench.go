@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/internal/app"
+	"github.com/veltrix/veltrix/internal/bench"
+)
+
+func benchCommand() *cobra.Command {
+	var (
+		events       int64
+		participants int
+		encoding     string
+		asJSON       bool
+		opts         bench.Options
+	)
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the processor on this machine, and compare all it did with the fold",
+		Long: "Fills topics of its own with events, then takes turns between a bare consume loop and the whole processor,\n" +
+			"which starts from nothing each time and ends when Redis holds the last event. Before any figure is printed,\n" +
+			"everything that was committed and every state in Redis is compared with the sequential fold of the events.\n\n" +
+			"It works under a prefix that nobody else has, and removes its topics, group and keys at the end. Rounds in\n" +
+			"which other load took more than a tenth of the machine are marked as noisy. Give it a quiet machine: the\n" +
+			"brokers, Redis and this process share it when they run on it.\n\n" +
+			"It exits with 0 when the figures stand, and with 1 when the results are not the fold of the events.",
+		Example: "  veltrix bench --kafka-brokers 127.0.0.1:9092 --redis-addrs 127.0.0.1:6379\n" +
+			"  veltrix bench --events 4000000 --rounds 5 --json > figures.json\n" +
+			"  veltrix bench --cpuprofile cpu.out && go tool pprof -top cpu.out",
+		Args: cobra.NoArgs,
+	}
+	config.Flags(cmd, "kafka", "redis", "processor")
+	flags := cmd.Flags()
+	flags.Int64Var(&events, "events", 400_000, "events in each round")
+	flags.IntVar(&participants, "participants", 20_000, "participants among whom they are spread")
+	flags.StringVar(&encoding, "encoding", bench.Structured, "how an event is written: structured (all of it JSON) or binary (its attributes as headers)")
+	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
+	flags.IntVar(&opts.Rounds, "rounds", 3, "rounds that are measured")
+	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds before them that are not")
+	flags.StringVar(&opts.CPUProfile, "cpuprofile", "", "profile a further round of the processor into this file")
+	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if !cfg.Explicit("log.level") {
+			cfg.Log.Level = "warn" // what a round starts and stops is not news
+		}
+		if opts.Workload, err = bench.Core(events, participants, encoding); err != nil {
+			return err
+		}
+		opts.Progress = func(format string, args ...any) {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}
+		report, err := bench.Run(cmd.Context(), app.NewRuntime(cfg, version), opts)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return report.WriteJSON(cmd.OutOrStdout())
+		}
+		return report.WriteText(cmd.OutOrStdout())
+	}
+	return cmd
+}
