@@ -121,7 +121,9 @@ func (h *held) admit(rec *wire.Record, pieces int) (finish func(), ok bool) {
 	h.mu.Lock()
 	ticket := h.tracker.take(rec.Offset)
 	h.mu.Unlock()
-	h.d.pending.Add(1)
+	if h.d.pending.Add(1) == 1 {
+		h.d.progress.Store(time.Now().UnixNano()) // idleness counts from the first record that waits
+	}
 	left := pieces
 	return func() {
 		h.mu.Lock()

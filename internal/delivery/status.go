@@ -54,7 +54,7 @@ type Status struct {
 	Pending    int64         // records being worked on
 	Lag        int64         // records of the notifications topic not yet committed
 	Parked     int64         // records of the retry topics not yet committed
-	Idle       time.Duration // since the last commit; 0 before the first
+	Idle       time.Duration // since the last commit, or since there was something to do again
 	// Waiting names the stores that cannot be reached.
 	Waiting []string
 	// Lags are the notifications topic's, by partition.

@@ -3,9 +3,6 @@ package redisstore_test
 import (
 	"bytes"
 	"context"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 	"github.com/veltrix/veltrix/internal/delivery"
 	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
 	"github.com/veltrix/veltrix/internal/redisstore"
+	"github.com/veltrix/veltrix/internal/testredis"
 )
 
 // onEachRedis runs a test on miniredis and on the real server.
@@ -25,44 +23,11 @@ func onEachRedis(t *testing.T, test func(t *testing.T, client redis.UniversalCli
 		t.Cleanup(func() { client.Close() })
 		test(t, client)
 	})
-	t.Run("redis-server", func(t *testing.T) { test(t, realRedis(t)) })
-}
-
-// realRedis starts a server of its own on a socket in a temporary directory.
-func realRedis(t *testing.T) redis.UniversalClient {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("VELTRIX_TEST_NO_REAL") == "1" {
-			t.Skip("redis-server is not installed and VELTRIX_TEST_NO_REAL=1 allows that")
-		}
-		t.Fatal("redis-server is not in PATH: install it, or set VELTRIX_TEST_NO_REAL=1 to test on the fake only")
-	}
-	dir, err := os.MkdirTemp("", "vr") // t.TempDir may be too long for a socket's path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "s")
-	var said bytes.Buffer
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+	t.Run("redis-server", func(t *testing.T) {
+		client := redisstore.Open(redisstore.Config{Addrs: []string{testredis.Start(t, nil).Addr}})
+		t.Cleanup(func() { client.Close() })
+		test(t, client)
 	})
-	client := redisstore.Open(redisstore.Config{Addrs: []string{"unix://" + socket}})
-	t.Cleanup(func() { client.Close() })
-	for until := time.Now().Add(10 * time.Second); client.Ping(t.Context()).Err() != nil; {
-		if time.Now().After(until) {
-			t.Fatalf("redis-server did not answer within 10 s:\n%s", said.String())
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return client
 }
 
 func TestLedger(t *testing.T) {
