@@ -54,6 +54,7 @@ const (
 	lockWait         = 10 * time.Second // a predecessor's redis-server writes its file to the end
 	redisStopTimeout = 10 * time.Second
 	groupSessionMin  = 500 * time.Millisecond
+	socketPathMax    = 107 // bytes, the kernel's limit
 )
 
 // Options says where a cluster lives. The zero value is in memory, under the
@@ -101,15 +102,19 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context, opts Options) error {
-	var err error
-	if c.tmpDir, err = os.MkdirTemp("", "veltrix-"); err != nil { // short: a socket's path is at most 107 bytes
-		return fmt.Errorf("make a directory for the socket: %w", err)
+	dir, err := filepath.Abs(opts.DataDir)
+	if err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
 	}
-	dir := c.tmpDir
-	if opts.DataDir != "" {
-		if dir, err = filepath.Abs(opts.DataDir); err != nil {
-			return fmt.Errorf("find the data directory: %w", err)
+	// Only where it is needed: a killed process cannot remove it.
+	if opts.DataDir == "" || len(dir) > socketPathMax-len("/redis/s") {
+		if c.tmpDir, err = os.MkdirTemp("", "veltrix-"); err != nil {
+			return fmt.Errorf("make a directory for the socket: %w", err)
 		}
+	}
+	if opts.DataDir == "" {
+		dir = c.tmpDir
+	} else {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
 		}
@@ -129,7 +134,11 @@ func (c *Cluster) startRedis(ctx context.Context, dir string, opts Options) erro
 		if err := os.MkdirAll(redisDir, 0o700); err != nil {
 			return fmt.Errorf("make Redis' directory: %w", err)
 		}
-		start := child.RedisOptions{Dir: redisDir, Socket: filepath.Join(c.tmpDir, "redis.sock")}
+		socket := filepath.Join(redisDir, "s")
+		if len(socket) > socketPathMax {
+			socket = filepath.Join(c.tmpDir, "s")
+		}
+		start := child.RedisOptions{Dir: redisDir, Socket: socket}
 		if c.lock != nil {
 			start.Inherit = []*os.File{c.lock}
 		}

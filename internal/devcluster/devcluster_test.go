@@ -204,6 +204,32 @@ func TestDataDirectoryHasOneProcess(t *testing.T) {
 	}
 }
 
+// TestOrphanedRedisHoldsTheDirectory: while a dead process's redis-server still
+// writes its file, no second one may open it.
+func TestOrphanedRedisHoldsTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	w := startChild(t, dir)
+	busy := w.redis()
+	go busy.Eval(w.ctx, "for i = 1, 600000000 do end", nil) // a few seconds in which it cannot end
+	time.Sleep(300 * time.Millisecond)
+	w.kill()
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if c, err := Start(ctx, Options{DataDir: dir}); !errors.Is(err, ErrInUse) {
+		t.Errorf("started beside the old redis-server: %v", err)
+		if err == nil {
+			c.Close()
+		}
+	}
+	c, err := Start(t.Context(), Options{DataDir: dir}) // waits for its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestInMemoryLeavesNothing(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)

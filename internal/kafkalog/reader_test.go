@@ -150,6 +150,29 @@ func TestReadEndsByPosition(t *testing.T) {
 	})
 }
 
+// TestReadEndsWithoutAMarker reads what a crash of the embedded broker leaves:
+// an aborted tail that no marker follows.
+func TestReadEndsWithoutAMarker(t *testing.T) {
+	dir, crashed := t.TempDir(), t.TempDir()
+	cfg := kafkalog.Config{Brokers: fakeBrokers(t, kfake.DataDir(dir)), Prefix: "p", BootID: "b"}
+	topic := cfg.Topic("t")
+	createTopic(t, cfg, topic, 1, nil)
+	cl := newClient(t, cfg, kgo.TransactionalID("x"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	transact(t, cl, topic, kgo.TryCommit, "a")
+	open(t, cl, topic, "y", "z")
+	if err := os.CopyFS(crashed, os.DirFS(dir)); err != nil { // as a SIGKILL would leave it
+		t.Fatal(err)
+	}
+	cfg.Brokers = fakeBrokers(t, kfake.DataDir(crashed))
+	bounds, err := kafkalog.Bounds(withTimeout(t), cfg, topic)
+	if err != nil || bounds[0].End != 4 || bounds[0].Stable != 4 {
+		t.Fatalf("bounds %+v, %v", bounds, err)
+	}
+	if got, err := read(t, cfg, topic, 0, 4, true); err != nil || got != "0:a" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
 func TestReadRefusesWhatTheLogDoesNotHold(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
 		topic := cfg.Topic("t")
