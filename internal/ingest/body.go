@@ -54,12 +54,13 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, rel
 		size = r.ContentLength + 1 // one more, to see the end
 	}
 	for {
-		size = min(size, limit+1)
-		if !g.budget.take(size - reserved) {
-			return nil, release, &refusal{name: problemBusy, retryAfter: 1, detail: "the gateway holds " +
-				strconv.FormatInt(g.budget.max, 10) + " bytes of requests that wait for the brokers, and takes no more: send it again"}
+		size = min(size, limit+1) // the last byte is never kept
+		want := min(size, limit)
+		if !g.budget.take(want - reserved) {
+			return nil, release, &refusal{name: problemBusy, retryAfter: 1, detail: "the gateway holds as many requests as it may, " +
+				strconv.FormatInt(g.budget.max, 10) + " bytes, until the brokers acknowledge some: send this one again"}
 		}
-		reserved = size
+		reserved = want
 		grown := make([]byte, len(body), size)
 		copy(grown, body)
 		n, err := io.ReadFull(reader, grown[len(body):size])

@@ -160,6 +160,11 @@ func binaryEvent(h http.Header, body []byte, ce *wire.CloudEvent) *wire.Problem 
 	if spec != "1.0" {
 		return bad("specversion", "its header ce-specversion is "+strconv.QuoteToGraphic(cut(spec))+"; only 1.0 is known")
 	}
+	for _, a := range [...]struct{ name, value string }{{"id", ce.ID}, {"source", ce.Source}, {"type", ce.Type}} {
+		if a.value == "" {
+			return bad(a.name, "its header ce-"+a.name+" is missing")
+		}
+	}
 	if ce.Participant == "" {
 		return &wire.Problem{Field: "partitionkey", Rejection: participant.Rejection{
 			Fate: participant.NoParticipant, Reason: "its header ce-partitionkey is missing: it names the participant",

@@ -1,0 +1,125 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/ingest"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files anew; review the diff")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *rewrite {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v: run the test with -rewrite", err)
+	}
+	if string(want) != got {
+		t.Errorf("%s differs; if that is meant, run the test with -rewrite and review the diff. Got:\n%s", path, got)
+	}
+}
+
+// log is a log in memory.
+type log struct {
+	mu      sync.Mutex
+	records []wire.Record
+	calls   int
+	fail    error         // if set, what Append returns, having written nothing
+	block   chan struct{} // if set, Append waits for it
+}
+
+const partitions = 4
+
+func (l *log) Append(ctx context.Context, records []wire.Record) ([]ingest.Position, error) {
+	l.mu.Lock()
+	block, fail := l.block, l.fail
+	l.calls++
+	l.mu.Unlock()
+	if block != nil {
+		select {
+		case <-block:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if fail != nil {
+		return nil, fail
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var at []ingest.Position
+	for _, r := range records {
+		r.Partition = wire.PartitionFor(r.Key, partitions)
+		r.Offset = int64(len(l.records))
+		r.Value = append([]byte(nil), r.Value...)
+		l.records = append(l.records, r)
+		at = append(at, ingest.Position{Partition: r.Partition, Offset: r.Offset})
+	}
+	return at, nil
+}
+
+// ids lists the events' ids in the order of the log.
+func (l *log) ids() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []string
+	for i := range l.records {
+		ids = append(ids, string(l.records[i].Header("ce_id")))
+	}
+	return strings.Join(ids, " ")
+}
+
+// view is what Redis would hold.
+type view map[string]*ingest.Participant
+
+var errAway = errors.New("connection refused")
+
+func (v view) Participant(_ context.Context, id string) (*ingest.Participant, error) {
+	if id == "away" {
+		return nil, errAway
+	}
+	return v[id], nil
+}
+
+func harbour() *participant.Schema {
+	return participant.NewSchema(participant.Schema{
+		Hunt: "harbour", RejectUnknown: true, EventBytesMax: 512,
+		Types: []participant.EventType{{Name: "clue.found", Fields: []participant.Field{
+			{Name: "clue", Kind: participant.KindString, BytesMax: 16},
+			{Name: "points", Kind: participant.KindInt, Optional: true},
+		}}},
+	})
+}
+
+var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// options are those of the tests' gateways, with narrow limits.
+func options(l *log) ingest.Options {
+	return ingest.Options{
+		Appender: l, Schema: harbour(), RequestBytesMax: 4096, InflightBytesMax: 16384, BatchEventsMax: 5,
+		Timeout: 5 * time.Second, Now: func() time.Time { return noon },
+		States: view{"ada": {
+			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, Floor: "2026-05-01T11:59:30Z",
+		}},
+	}
+}
