@@ -20,8 +20,10 @@ type Runtime struct {
 	Config *config.Config
 	Log    *slog.Logger
 	// BootID is set by the embedded broker only; see kafkalog.Config.
-	BootID  string
-	Metrics *telemetry.Metrics
+	BootID string
+	// InMemoryRedis says that Redis is the embedded one without persistence.
+	InMemoryRedis bool
+	Metrics       *telemetry.Metrics
 }
 
 // Kafka returns how to reach the brokers. name becomes the client ID, under

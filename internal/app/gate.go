@@ -10,20 +10,11 @@ import (
 	"github.com/veltrix/veltrix/internal/redisstore"
 )
 
-// copiesMin is the replication below which a deployment is a trial, whatever
-// its profile says: whoever applied its topics so has chosen it.
-const copiesMin = 3
-
 // gate refuses a deployment that would break the processor's promises, and
 // logs what is only worse than it should be.
-func (rt Runtime) gate(ctx context.Context, kafka kafkalog.Config, client redis.UniversalClient, manifest *kafkalog.Manifest) error {
-	profile := rt.Config.Profile
-	if profile != "dev" && manifest.Replication < copiesMin {
-		rt.Log.Warn("the topics were applied with fewer than 3 copies: checked as a trial, by the dev profile", "replication", manifest.Replication)
-		profile = "dev"
-	}
-	checks := append(kafkalog.Gates(kafka, kafkalog.GateOptions{Profile: profile}),
-		redisstore.Gates(client, redisstore.GateOptions{Profile: profile})...)
+func (rt Runtime) gate(ctx context.Context, kafka kafkalog.Config, client redis.UniversalClient) error {
+	checks := append(kafkalog.Gates(kafka, kafkalog.GateOptions{Profile: rt.Config.Profile}),
+		redisstore.Gates(client, redisstore.GateOptions{Profile: rt.Config.Profile, InMemory: rt.InMemoryRedis})...)
 	report := preflight.Run(ctx, checks, preflight.Options{})
 	for _, r := range report.Results {
 		rt.Metrics.DoctorCheck.WithLabelValues(r.ID, string(r.State)).Set(1)

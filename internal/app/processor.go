@@ -76,7 +76,7 @@ func (p *Processor) connect(ctx context.Context) error {
 	if p.client, err = p.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
-	if err := p.rt.gate(ctx, p.kafka, p.client, p.manifest); err != nil {
+	if err := p.rt.gate(ctx, p.kafka, p.client); err != nil {
 		return err
 	}
 	if p.manifest, err = pinRules(ctx, p.kafka, p.program.Schema()); err != nil {

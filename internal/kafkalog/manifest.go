@@ -27,8 +27,7 @@ type Manifest struct {
 	Topic        string  `json:"topic"`    // full name of the events topic
 	TopicID      string  `json:"topic_id"` // a topic made anew has another
 	Generation   int     `json:"generation"`
-	Partitions   int32   `json:"partitions"`            // of every topic of the pipeline
-	Replication  int     `json:"replication,omitempty"` // of the events topic when it was applied
+	Partitions   int32   `json:"partitions"` // of every topic of the pipeline
 	Hunt         string  `json:"hunt,omitempty"`
 	RulesVersion int     `json:"rules_version,omitempty"`
 	RulesDigest  string  `json:"rules_digest,omitempty"`

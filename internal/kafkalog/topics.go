@@ -245,7 +245,7 @@ func pin(ctx context.Context, cl *kgo.Client, cfg Config, partitions int32) erro
 		}
 		return &Manifest{
 			ClusterID: meta.Cluster, Topic: events, TopicID: meta.Topics[events].ID.String(),
-			Generation: 1, Partitions: partitions, Replication: meta.Topics[events].Partitions.NumReplicas(),
+			Generation: 1, Partitions: partitions,
 		}, nil
 	})
 	return err

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/examples"
+	"github.com/veltrix/veltrix/internal/app"
+)
+
+func upCommand() *cobra.Command {
+	up := app.Up{}
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Run the whole pipeline in one process, with an example to look at",
+		Long: "Starts an embedded broker and Redis, creates the topics, runs gateway, processor and notifier with the\n" +
+			"wiring of their own binaries, and loads an example hunt. Nothing else has to be installed. What it has\n" +
+			"loaded and counted is kept in the data directory, and is there again the next time.",
+		Example: "  veltrix up\n" +
+			"  veltrix up --example harbour --exit-when-done\n" +
+			"  veltrix up --brokers localhost:9092 --redis localhost:6379",
+		Args: cobra.NoArgs,
+	}
+	config.Flags(cmd, "kafka", "redis", "producer", "processor", "notifier", "metrics")
+	config.Alias(cmd, "brokers", "kafka.brokers")
+	config.Alias(cmd, "redis", "redis.addrs")
+	cmd.Flags().StringVar(&up.Example, "example", examples.Names()[0], "the hunt to load: flights or harbour")
+	cmd.Flags().StringVar(&up.DataDir, "data-dir", "", "where the embedded broker and Redis keep their data (default veltrix-data/<example>)")
+	cmd.Flags().BoolVar(&up.ExitWhenDone, "exit-when-done", false, "end when all that was loaded is applied and notified, and print the counts")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if !cfg.Explicit("log.level") {
+			cfg.Log.Level = "warn" // its output is for a person
+		}
+		if !cfg.Explicit("log.format") {
+			cfg.Log.Format = "text"
+		}
+		up.Out = cmd.OutOrStdout()
+		return up.Run(cmd.Context(), cfg, version)
+	}
+	return cmd
+}

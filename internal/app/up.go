@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/examples"
+	"github.com/veltrix/veltrix/internal/devcluster"
+	"github.com/veltrix/veltrix/internal/ingest"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/rules"
+	"github.com/veltrix/veltrix/internal/service"
+	"github.com/veltrix/veltrix/internal/telemetry"
+)
+
+// Up is a whole pipeline in one process: the three services with the wiring of
+// their binaries, on an embedded or a given cluster, and an example to play.
+type Up struct {
+	Example      string
+	DataDir      string // of the embedded cluster; empty: veltrix-data/<example>
+	ExitWhenDone bool
+	Out          io.Writer
+
+	cfg      *config.Config
+	rt       Runtime
+	program  participant.Program
+	cluster  *devcluster.Cluster // nil: brokers and Redis were given
+	gateway  net.Listener
+	inbox    net.Listener
+	producer *Producer
+	proc     *Processor
+	notifier *Notifier
+	loaded   atomic.Pointer[ingest.LoadResult]
+	allIn    atomic.Bool // everything was appended
+	began    time.Time
+}
+
+// Run plays the example until ctx ends, or until everything that was loaded is
+// applied and notified.
+func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err error) {
+	u.cfg, u.began = cfg, time.Now()
+	rulesFile, events, count, err := examples.Open(u.Example)
+	if err != nil {
+		return service.WithExitCode(err, service.ExitConfig)
+	}
+	defer func() { _ = events.Close() }()
+	if u.program, err = rules.Load(u.Example+"/rules.yaml", rulesFile); err != nil {
+		return err
+	}
+	if err := u.start(ctx, version); err != nil {
+		return err
+	}
+	defer func() {
+		if u.cluster != nil {
+			err = errors.Join(err, u.cluster.Close())
+		}
+	}()
+	opts := kafkalog.TopicPlanOptions{Profile: u.cfg.Profile}
+	if _, err := u.rt.Topics(ctx, opts, kafkalog.ApplyTopics); err != nil {
+		return err
+	}
+	if err := u.listen(ctx); err != nil {
+		return err
+	}
+	u.print("example   %s: %s", u.Example, u.program.Schema().Hunt)
+	playing, done := context.WithCancel(ctx)
+	defer done()
+	err = u.rt.Serve(playing, u.checks(), u.producer, u.proc, u.notifier,
+		service.Func("loader", func(ctx context.Context) error { return u.load(ctx, events, count) }),
+		service.Func("progress", func(ctx context.Context) error { return u.watch(ctx, count, done) }),
+	)
+	if err != nil || !u.ExitWhenDone || ctx.Err() != nil {
+		return err
+	}
+	tally, err := u.rt.Tally(ctx)
+	if err == nil {
+		u.print("%s", tally)
+	}
+	return err
+}
+
+// start brings up what was not given.
+func (u *Up) start(ctx context.Context, version string) error {
+	cfg := u.cfg
+	u.rt = NewRuntime(cfg, version)
+	if cfg.Explicit("kafka.brokers") && cfg.Explicit("redis.addrs") {
+		return nil
+	}
+	if u.DataDir == "" {
+		u.DataDir = filepath.Join("veltrix-data", u.Example)
+	}
+	cluster, err := devcluster.Start(ctx, devcluster.Options{DataDir: u.DataDir, Prefix: cfg.Prefix, Logger: u.rt.Log})
+	if errors.Is(err, devcluster.ErrInUse) {
+		return fmt.Errorf("%w: stop the other veltrix up, or give this one another --data-dir", err)
+	}
+	if err != nil {
+		return fmt.Errorf("start the embedded cluster in %s: %w", u.DataDir, err)
+	}
+	u.cluster = cluster
+	if !cfg.Explicit("kafka.brokers") {
+		cfg.Kafka.Brokers, u.rt.BootID = cluster.Brokers, cluster.BootID
+		if !cfg.Explicit("profile") {
+			cfg.Profile = "dev"
+		}
+		if !cfg.Explicit("processor.slots") {
+			cfg.Processor.Slots = 1 // all of it shares the machine
+		}
+	}
+	if !cfg.Explicit("redis.addrs") {
+		cfg.Redis.Addrs, u.rt.InMemoryRedis = []string{cluster.RedisAddr}, cluster.RedisKind == devcluster.Miniredis
+	}
+	u.print("broker    embedded, data in %s (%s)", u.DataDir, cluster.Brokers[0])
+	u.print("redis     %s at %s", cluster.RedisKind, cluster.RedisAddr)
+	return nil
+}
+
+// listen opens the listeners, so that their addresses can be shown before the
+// services are there.
+func (u *Up) listen(ctx context.Context) error {
+	var err error
+	cfg, log := u.cfg, u.rt.Log
+	if u.gateway, err = service.Listen(ctx, log, "gateway", cfg.Producer.Listen, cfg.Explicit("producer.listen")); err != nil {
+		return err
+	}
+	if u.inbox, err = service.Listen(ctx, log, "inbox", cfg.Notifier.Listen, cfg.Explicit("notifier.listen")); err != nil {
+		return err
+	}
+	u.producer = NewProducer(u.rt, u.program, u.gateway)
+	u.proc = NewProcessor(u.rt, u.program)
+	u.notifier = NewNotifier(u.rt, u.inbox)
+	return nil
+}
+
+func (u *Up) checks() []telemetry.Check {
+	checks := append(u.producer.Checks(), u.proc.Checks()...)
+	return append(checks, u.notifier.Checks()...)
+}
+
+// load appends the example, once in the life of the deployment: what is there
+// already would only be rejected again as duplicates.
+func (u *Up) load(ctx context.Context, events io.Reader, count int) error {
+	kafka, err := u.rt.Kafka("loader")
+	if err != nil {
+		return err
+	}
+	bounds, err := kafkalog.Bounds(ctx, kafka, kafka.Topic("events"))
+	if err != nil {
+		return err
+	}
+	there := int64(0)
+	for _, b := range bounds {
+		there += b.End - b.Start
+	}
+	if there >= int64(count) {
+		u.print("loaded    before: %d events are in the log", there)
+		u.allIn.Store(true)
+		return nil
+	}
+	result, err := LoadEvents(ctx, u.rt, u.program, events, ingest.LoadOptions{
+		Progress: func(r ingest.LoadResult) { u.loaded.Store(&r) },
+		Bad:      func(f ingest.Fault) { u.rt.Log.Warn("line left out", "fault", f) },
+	})
+	if err != nil {
+		return fmt.Errorf("load the example: %w", err)
+	}
+	u.loaded.Store(&result)
+	u.allIn.Store(true)
+	return nil
+}
+
+func (u *Up) print(format string, args ...any) {
+	_, _ = fmt.Fprintf(u.Out, format+"\n", args...)
+}
