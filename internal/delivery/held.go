@@ -113,6 +113,11 @@ func (h *held) feedOne(rec *wire.Record) bool {
 // admit waits for room among the records being worked on and returns the
 // function that finishes this one after pieces calls of it.
 func (h *held) admit(rec *wire.Record, pieces int) (finish func(), ok bool) {
+	for h.ahead() { // the window and the receipts pile up in memory
+		if !sleep(h.soft, 10*time.Millisecond) {
+			return nil, false
+		}
+	}
 	select {
 	case h.d.room <- struct{}{}:
 	case <-h.soft.Done():
@@ -134,6 +139,14 @@ func (h *held) admit(rec *wire.Record, pieces int) (finish func(), ok bool) {
 			h.d.release(h)
 		}
 	}, true
+}
+
+// ahead reports whether too much was taken and is not committed: because
+// commits fail, or because one record keeps the position back.
+func (h *held) ahead() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tracker.next-h.tracker.committed >= int64(4*h.d.opts.RecordsMax)
 }
 
 func (h *held) feedNotification(rec *wire.Record) bool {
@@ -172,7 +185,7 @@ func (h *held) tasks(n *Notification) []*task {
 		for _, target := range ch.Targets(n.Participant) {
 			out = append(out, &task{
 				n: n, partition: h.Partition, channel: name, target: target, attempt: 1,
-				holdUntil: n.Recorded.Add(time.Duration(n.HoldMS) * time.Millisecond),
+				holdUntil: n.visible(),
 			})
 		}
 	}
@@ -216,7 +229,7 @@ func (h *held) feedParked(rec *wire.Record) bool {
 	}
 	t := &task{
 		n: &p.Notification, partition: h.Partition, channel: p.Channel, target: p.Target,
-		attempt: p.Attempt, inboxOffset: p.InboxOffset, finish: finish,
+		attempt: p.Attempt, inboxOffset: p.InboxOffset, finish: finish, holdUntil: p.Notification.visible(),
 	}
 	if h.d.channels[p.Channel] == nil {
 		h.d.receipt(t, OutDead, 0, "the channel is not set up")

@@ -69,6 +69,11 @@ type Notification struct {
 	Source string `json:"-"`
 }
 
+// visible is when outside channels may see it: at the end of its class's hold.
+func (n *Notification) visible() time.Time {
+	return n.Recorded.Add(time.Duration(n.HoldMS) * time.Millisecond)
+}
+
 // Parked is one notification's delivery to one target, set aside until due.
 type Parked struct {
 	Notification Notification

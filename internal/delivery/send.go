@@ -218,10 +218,21 @@ func (h *held) dead(key Key, claim Claim, t *task, reason string, seen bool) ste
 // only taking the partition away ends that.
 func (h *held) mark(key Key, claim Claim, t *task, m Mark) step {
 	var ours bool
-	if !h.insist(h.hard, "ledger", func(ctx context.Context) (err error) {
+	write := func(ctx context.Context) (err error) {
 		ours, err = h.d.ledger.Mark(ctx, key, h.d.owner, claim.Attempt, m)
 		return err
-	}) {
+	}
+	if h.hard.Err() != nil {
+		// The partition is gone, but what is known here the next owner cannot
+		// know: one more call, and the compare-and-set decides whether it counts.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(h.hard), h.d.opts.StoreTimeout)
+		defer cancel()
+		if err := write(ctx); err != nil {
+			h.d.failed("ledger", err)
+		}
+		return stepGivenUp
+	}
+	if !h.insist(h.hard, "ledger", write) {
 		return stepGivenUp
 	}
 	if !ours {

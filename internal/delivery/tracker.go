@@ -7,7 +7,7 @@ type tracker struct {
 	first  int64     // the number of window[0], counted from the assignment on
 	// next is where the position stands once everything in the window is finished.
 	next      int64
-	committed int64 // the last offset that was committed, or -1
+	committed int64 // the last offset that was committed, or the first one taken
 	ready     int64 // may be committed, or -1
 }
 
@@ -16,10 +16,14 @@ type tracked struct {
 	finished bool
 }
 
+// newTracker knows nothing: -1 stands for no offset yet.
 func newTracker() *tracker { return &tracker{next: -1, committed: -1, ready: -1} }
 
 // take notes a record and returns its ticket.
 func (t *tracker) take(offset int64) (ticket int64) {
+	if t.committed < 0 {
+		t.committed = offset
+	}
 	t.window = append(t.window, tracked{offset: offset})
 	t.next = offset + 1
 	return t.first + int64(len(t.window)) - 1

@@ -21,11 +21,12 @@ type world struct {
 	inbox  *deliverytest.Inbox
 	out    *deliverytest.Channel
 	opts   delivery.Options
+	writer func() delivery.Receipts
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return &world{
+	w := &world{
 		t: t, log: deliverytest.NewLog(1), ledger: deliverytest.NewLedger(),
 		inbox: deliverytest.NewInbox(1000, time.Hour), out: deliverytest.NewChannel("out"),
 		opts: delivery.Options{
@@ -34,6 +35,8 @@ func newWorld(t *testing.T) *world {
 			Retries: []delivery.RetryTopic{{Name: "r.small", Delay: 50 * time.Millisecond}, {Name: "r.large", Delay: 150 * time.Millisecond}},
 		},
 	}
+	w.writer = func() delivery.Receipts { return w.log.Writer() }
+	return w
 }
 
 // note is a notification for the inbox and the outside channel.
@@ -59,7 +62,7 @@ func (w *world) start(life *mortal) *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{stop: cancel, ended: make(chan error, 1)}
 	p.d = delivery.New(delivery.Ports{
-		Ledger: mortalLedger{life, w.ledger}, Inbox: mortalInbox{life, w.inbox}, Receipts: mortalReceipts{life, w.log.Writer()},
+		Ledger: mortalLedger{life, w.ledger}, Inbox: mortalInbox{life, w.inbox}, Receipts: mortalReceipts{life, w.writer()},
 		Channels: []delivery.Channel{mortalChannel{life, w.out}},
 	}, w.opts)
 	go func() {
