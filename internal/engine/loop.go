@@ -152,6 +152,7 @@ func (l *Loop) poll(ctx, work context.Context) {
 	if !l.inbox.interrupt(cancel) {
 		return // something is there already
 	}
+	l.publish(gathered == 0) // what follows may be a long wait
 	runs, err := l.session.Poll(pollCtx, l.cfg.CommitRecords-gathered)
 	l.inbox.interrupt(nil)
 	if err != nil {
