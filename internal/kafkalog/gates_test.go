@@ -2,6 +2,7 @@ package kafkalog_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -73,16 +74,13 @@ func TestGates(t *testing.T) {
 		if _, err := adm.UpdatePartitions(withTimeout(t), 5, cfg.Topic("rejected")); err != nil {
 			t.Fatal(err)
 		}
+		awaitPartitions(t, adm, cfg.Topic("rejected"), 5)
 		found(t, cfg, "dev", "K10", preflight.Fail, "has 5 instead of 3")
-		if _, err := adm.DeleteTopics(withTimeout(t), cfg.Topic("rejected")); err != nil {
-			t.Fatal(err)
-		}
+		deleteTopic(t, cfg, cfg.Topic("rejected"))
 		found(t, cfg, "dev", "K10", preflight.Fail, "missing")
 		apply(t, cfg, dev)
 
-		if _, err := adm.DeleteTopics(withTimeout(t), events); err != nil {
-			t.Fatal(err)
-		}
+		deleteTopic(t, cfg, events)
 		createTopic(t, cfg, events, 3, map[string]*string{"message.timestamp.type": kadm.StringPtr("LogAppendTime"), "cleanup.policy": kadm.StringPtr("delete")})
 		found(t, cfg, "dev", "K11", preflight.Fail, "topic ID")
 	})
@@ -103,10 +101,10 @@ func TestTransactionGate(t *testing.T) {
 }
 
 func TestUncleanElectionIsSeen(t *testing.T) {
-	cfg := kafkalog.Config{Brokers: broker.Shared(t).Addrs, Prefix: "unclean"}
+	cfg := kafkalog.Config{Brokers: broker.Shared(t).Addrs, Prefix: fmt.Sprintf("unclean.%d", runs.Add(1))}
 	apply(t, cfg, dev)
 	alter(t, cfg, cfg.Topic("notifications"), "unclean.leader.election.enable", "true")
-	found(t, cfg, "dev", "K02", preflight.Fail, "unclean.notifications: unclean.leader.election.enable=true")
+	found(t, cfg, "dev", "K02", preflight.Fail, "notifications: unclean.leader.election.enable=true")
 }
 
 func TestUnreachableBrokersAreUnknown(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,10 +21,12 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(broker.Run(m)) }
 
+var runs atomic.Int32
+
 // onBoth runs a test against the fake and against a real broker, each time
 // under a prefix of its own.
 func onBoth(t *testing.T, test func(t *testing.T, cfg kafkalog.Config)) {
-	prefix := strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
+	prefix := fmt.Sprintf("%s.%d", strings.ToLower(t.Name()), runs.Add(1)) // its own also under -count
 	t.Run("kfake", func(t *testing.T) {
 		test(t, kafkalog.Config{Brokers: fakeBrokers(t), Prefix: prefix, BootID: "boot1"})
 	})
@@ -61,8 +64,47 @@ func newClient(t *testing.T, cfg kafkalog.Config, opts ...kgo.Opt) *kgo.Client {
 
 func createTopic(t *testing.T, cfg kafkalog.Config, topic string, partitions int32, settings map[string]*string) {
 	t.Helper()
-	if _, err := kadm.NewClient(newClient(t, cfg)).CreateTopic(withTimeout(t), partitions, 1, settings, topic); err != nil {
+	adm := kadm.NewClient(newClient(t, cfg))
+	if _, err := adm.CreateTopic(withTimeout(t), partitions, 1, settings, topic); err != nil {
 		t.Fatal(err)
+	}
+	awaitTopic(t, adm, topic, true)
+}
+
+func deleteTopic(t *testing.T, cfg kafkalog.Config, topic string) {
+	t.Helper()
+	adm := kadm.NewClient(newClient(t, cfg))
+	if _, err := adm.DeleteTopics(withTimeout(t), topic); err != nil {
+		t.Fatal(err)
+	}
+	awaitTopic(t, adm, topic, false)
+}
+
+// awaitTopic waits until the broker that answers for metadata has heard from
+// the controller.
+func awaitTopic(t *testing.T, adm *kadm.Client, topic string, exists bool) {
+	t.Helper()
+	for ctx := withTimeout(t); ; time.Sleep(20 * time.Millisecond) {
+		meta, err := adm.Metadata(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := meta.Topics.Error(); (err == nil) == exists {
+			return
+		}
+	}
+}
+
+func awaitPartitions(t *testing.T, adm *kadm.Client, topic string, n int) {
+	t.Helper()
+	for ctx := withTimeout(t); ; time.Sleep(20 * time.Millisecond) {
+		meta, err := adm.Metadata(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(meta.Topics[topic].Partitions) == n && meta.Topics.Error() == nil {
+			return
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -30,14 +31,19 @@ func refused(t *testing.T, cfg kafkalog.Config, opts kafkalog.TopicPlanOptions, 
 	}
 }
 
-func alter(t *testing.T, cfg kafkalog.Config, topic, setting, value string) {
+func alter(t *testing.T, cfg kafkalog.Config, topic, name, value string) {
 	t.Helper()
-	rs, err := kadm.NewClient(newClient(t, cfg)).AlterTopicConfigs(withTimeout(t), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: setting, Value: &value}}, topic)
+	rs, err := kadm.NewClient(newClient(t, cfg)).AlterTopicConfigs(withTimeout(t), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, topic)
 	if err == nil {
 		_, err = rs.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	for ctx := withTimeout(t); setting(t, cfg, topic, name) != value; time.Sleep(20 * time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatalf("%s of %s never became %s", name, topic, value)
+		}
 	}
 }
 
@@ -128,19 +134,16 @@ func TestApplyRefusesWhatLosesData(t *testing.T) {
 		if _, err := adm.UpdatePartitions(withTimeout(t), 4, cfg.Topic("rejected")); err != nil {
 			t.Fatal(err)
 		}
+		awaitPartitions(t, adm, cfg.Topic("rejected"), 4)
 		refused(t, cfg, dev, "added ones tear participants")
 		if v := setting(t, cfg, cfg.Topic("rejected"), "cleanup.policy"); v != "delete" {
 			t.Fatalf("rejected has policy %q", v)
 		}
 
 		events := cfg.Topic("events")
-		if _, err := adm.DeleteTopics(withTimeout(t), events, cfg.Topic("rejected")); err != nil {
-			t.Fatal(err)
-		}
+		deleteTopic(t, cfg, cfg.Topic("rejected"))
+		deleteTopic(t, cfg, events)
 		refused(t, cfg, dev, "is gone")
-		if _, err := adm.Metadata(withTimeout(t), events); err != nil {
-			t.Fatal(err)
-		}
 		createTopic(t, cfg, events, 3, nil)
 		refused(t, cfg, dev, "made anew")
 	})
