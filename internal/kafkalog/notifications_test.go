@@ -251,3 +251,59 @@ func TestReceiptsAndParking(t *testing.T) {
 		}
 	})
 }
+
+// logSite is the suite's log on brokers.
+type logSite struct {
+	cfg kafkalog.Config
+	cl  *kgo.Client
+}
+
+func (s logSite) Add(t *testing.T, n *delivery.Notification, partition int32) {
+	t.Helper()
+	in := deliverytest.Record(n, partition)
+	rec := &kgo.Record{Topic: s.cfg.Topic("notifications"), Partition: partition, Key: in.Key, Value: in.Value}
+	for _, h := range in.Headers {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	if err := s.cl.ProduceSync(withTimeout(t), rec).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s logSite) Join(t *testing.T, holder delivery.Holder) delivery.Source {
+	t.Helper()
+	n, err := kafkalog.NewNotifications(kafkalog.NotificationsConfig{
+		Config: s.cfg, SessionTimeout: 6 * time.Second, RebalanceTimeout: 10 * time.Second, Retries: oneRetry,
+	}, holder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (s logSite) Writer(t *testing.T) delivery.Receipts {
+	t.Helper()
+	r, err := kafkalog.NewReceipts(s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func TestNotificationsSuite(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
+		i := 0
+		deliverytest.LogSuite(t, func(t *testing.T) deliverytest.LogSite {
+			i++
+			own := cfg
+			own.Prefix = fmt.Sprint(cfg.Prefix, i)
+			notifierTopics(t, own, 2)
+			return logSite{own, newClient(t, own, kgo.RecordPartitioner(kgo.ManualPartitioner()))}
+		})
+	})
+}

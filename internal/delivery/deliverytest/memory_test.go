@@ -16,3 +16,19 @@ func TestInbox(t *testing.T) {
 		return NewInbox(entriesMax, retention)
 	})
 }
+
+type memorySite struct{ log *Log }
+
+func (m memorySite) Add(_ *testing.T, n *delivery.Notification, partition int32) {
+	m.log.Add(n, partition)
+}
+
+func (m memorySite) Join(_ *testing.T, holder delivery.Holder) delivery.Source {
+	return m.log.Join(holder, []delivery.RetryTopic{{Name: SuiteRetry, Delay: time.Minute}})
+}
+
+func (m memorySite) Writer(*testing.T) delivery.Receipts { return m.log.Writer() }
+
+func TestLog(t *testing.T) {
+	LogSuite(t, func(*testing.T) LogSite { return memorySite{NewLog(2)} })
+}
