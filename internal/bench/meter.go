@@ -53,7 +53,11 @@ type Window struct {
 	// WithStart: too few events were left once the start was over, so that the
 	// window covers the start as well.
 	WithStart bool `json:"with_start,omitempty"`
-	Noisy     bool `json:"noisy,omitempty"`
+	// Commits and CommitTime are of the whole round: transactions, and how long
+	// one took on average from its first record; 0 where there are none.
+	Commits    int64         `json:"commits,omitempty"`
+	CommitTime time.Duration `json:"commit_ns,omitempty"`
+	Noisy      bool          `json:"noisy,omitempty"`
 }
 
 // noisyAbove is the share of the machine above which other load disturbs.

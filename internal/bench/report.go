@@ -164,6 +164,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	for i := range r.Variants {
+		v := &r.Variants[i]
+		if n := v.of(func(w Window) float64 { return float64(w.Commits) }).Median; n > 0 {
+			fmt.Fprintf(&b, "\n%s: %s records a commit, %.1f ms from a commit's first record to its end",
+				v.Name, thousands(float64(r.Workload.Events)/n), v.of(func(w Window) float64 { return float64(w.CommitTime) / 1e6 }).Median)
+		}
+	}
 	for _, note := range r.notes() {
 		fmt.Fprintf(&b, "\n%s", note)
 	}
@@ -219,6 +226,9 @@ func remark(w Window) string {
 	}
 	if w.Noisy {
 		text += " (noisy)"
+	}
+	if w.Commits > 0 {
+		text += fmt.Sprintf(", %d commits of %s", w.Commits, w.CommitTime.Round(100*time.Microsecond))
 	}
 	if w.WithStart {
 		text += " (with the start)"

@@ -142,7 +142,28 @@ func (v *pipeline) Run(ctx context.Context, p *place, ends []int64, m *Meter) (W
 	if last := <-ended; err == nil && last != nil {
 		err = fmt.Errorf("stop the processor: %w", last)
 	}
+	if err == nil {
+		w.Commits, w.CommitTime, err = commits(rt.Metrics)
+	}
 	return w, err
+}
+
+// commits reads from the processor's own metrics how many transactions it
+// committed and how long they took on average.
+func commits(metrics *telemetry.Metrics) (n int64, mean time.Duration, err error) {
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the processor's metrics: %w", err)
+	}
+	for _, f := range families {
+		if f.GetName() == "veltrix_processor_commit_seconds" {
+			h := f.GetMetric()[0].GetHistogram()
+			n = int64(h.GetSampleCount())
+			mean = time.Duration(h.GetSampleSum() / float64(max(n, 1)) * float64(time.Second))
+			return n, mean, nil
+		}
+	}
+	return 0, 0, errors.New("the processor has no metric veltrix_processor_commit_seconds")
 }
 
 func (v *pipeline) measure(ctx context.Context, view *view, processor *app.Processor, ended chan error, m *Meter, start Reading) (Window, error) {

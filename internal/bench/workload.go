@@ -115,7 +115,7 @@ func (w *Workload) record(i int64, who int, n int64, partitions int32) *kgo.Reco
 	b = append(b, when...)
 	b = append(b, `","partitionkey":"`...)
 	b = append(b, key...)
-	b = append(b, `","datacontenttype":"application/json","data":`...)
+	b = append(b, `","data":`...)
 	b = append(b, data...)
 	r.Value = append(b, '}')
 	r.Headers = structuredHeaders
