@@ -126,6 +126,7 @@ func TestRejectionFitsABroker(t *testing.T) {
 		"header":             {Headers: []wire.Header{{Key: strings.Repeat("\x01", 500_000), Value: bytes.Repeat([]byte{1}, 500_000)}}},
 		"headers":            {Headers: make([]wire.Header, 150_000)},
 		"all just fitting":   {Key: bytes.Repeat([]byte{1}, 4096), Value: bytes.Repeat([]byte{1}, 400<<10), Headers: []wire.Header{{Key: "", Value: bytes.Repeat([]byte{1}, 65_000)}}},
+		"value and header":   {Value: bytes.Repeat([]byte{1}, 700_000), Headers: []wire.Header{{Key: "", Value: bytes.Repeat([]byte{1}, 65_000)}}},
 		"most JSON a header": {Key: bytes.Repeat([]byte{1}, 4096), Value: bytes.Repeat([]byte{1}, 400<<10), Headers: make([]wire.Header, 2047)},
 	} {
 		var e participant.Event
