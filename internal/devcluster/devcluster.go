@@ -57,6 +57,8 @@ const (
 	socketPathMax    = 107 // bytes, the kernel's limit
 )
 
+const offsetsKeptMinutes = "5256000" // ten years
+
 // Options says where a cluster lives. The zero value is in memory, under the
 // prefix veltrix.
 type Options struct {
@@ -185,6 +187,8 @@ func (c *Cluster) startKafka(dir string, opts Options) error {
 	options := []kfake.Opt{
 		kfake.NumBrokers(1), kfake.ClusterID(newClusterID()), // a directory's own name, if it has one, wins
 		kfake.GroupMinSessionTimeout(groupSessionMin), kfake.WithLogger(kfakeLogger{c.log}),
+		// A hunt that nobody opened for a week must not lose its place.
+		kfake.BrokerConfigs(map[string]string{"offsets.retention.minutes": offsetsKeptMinutes}),
 	}
 	if opts.DataDir != "" {
 		options = append(options, kfake.DataDir(filepath.Join(dir, "kafka")))

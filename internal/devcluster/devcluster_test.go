@@ -240,6 +240,10 @@ func TestInMemoryLeavesNothing(t *testing.T) {
 	if c.RedisKind != RedisServer || len(c.kafka.PartitionInfos("p.events")) != 3 {
 		t.Errorf("%+v", c)
 	}
+	configs, err := kadm.NewClient((&world{t: t, ctx: t.Context(), Brokers: c.Brokers}).client()).DescribeBrokerConfigs(t.Context(), 0)
+	if err != nil || !strings.Contains(fmt.Sprintf("%+v", values(configs)), "offsets.retention.minutes="+offsetsKeptMinutes) {
+		t.Errorf("a group's place expires: %v, %v", values(configs), err)
+	}
 	pid := c.redis.PID()
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
@@ -250,6 +254,15 @@ func TestInMemoryLeavesNothing(t *testing.T) {
 	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+}
+
+func values(rs kadm.ResourceConfigs) (all []string) {
+	for _, r := range rs {
+		for _, c := range r.Configs {
+			all = append(all, c.Key+"="+c.MaybeValue())
+		}
+	}
+	return all
 }
 
 // TestMiniredisWarnsAndExpires: without a redis-server the cluster says what
