@@ -48,7 +48,7 @@ type Window struct {
 	Broker time.Duration `json:"broker_cpu_ns"` // 0 where not measured
 	Redis  time.Duration `json:"redis_cpu_ns"`  // 0 where not measured
 	// Other is the share of the machine's processors that neither this process
-	// nor the servers took; negative where it could not be told apart.
+	// nor the servers took; negative where it could not be told.
 	Other float64 `json:"other_load"`
 	// WithStart: too few events were left once the start was over, so that the
 	// window covers the start as well.
@@ -59,6 +59,10 @@ type Window struct {
 	CommitTime time.Duration `json:"commit_ns,omitempty"`
 	Noisy      bool          `json:"noisy,omitempty"`
 }
+
+// tellable is the shortest window in which other load can be told: the account
+// of CPU time moves in ticks, for each process and processor by itself.
+const tellable = 20 * tick
 
 // noisyAbove is the share of the machine above which other load disturbs.
 const noisyAbove = 0.10
@@ -90,7 +94,7 @@ func (m *Meter) Between(from, to Reading, events int64) Window {
 		Events: events, Wall: to.At.Sub(from.At), Own: to.Own - from.Own,
 		Broker: to.Broker - from.Broker, Redis: to.Redis - from.Redis, Other: -1,
 	}
-	if m.apart() {
+	if m.apart() && w.Wall >= tellable {
 		other := to.Busy - from.Busy - w.Own - w.Broker - w.Redis
 		w.Other = max(0, other.Seconds()/(w.Wall.Seconds()*float64(runtime.NumCPU())))
 	}

@@ -202,7 +202,7 @@ func (r *Report) notes() []string {
 			notes = append(notes, fmt.Sprintf("%s: every round was noisy (other load above %.0f %%): repeat on a quiet machine", v.Name, noisyAbove*100))
 		}
 		if blind > 0 {
-			notes = append(notes, fmt.Sprintf("%s: other load is not known, so that noise would not be seen", v.Name))
+			notes = append(notes, fmt.Sprintf("%s: other load is not known in %d rounds (too short, or a server's process was not found): noise would not be seen", v.Name, blind))
 		}
 		if started > 0 {
 			notes = append(notes, fmt.Sprintf("%s: in %d rounds the start took half of the events or more and is part of the figure: give more --events", v.Name, started))

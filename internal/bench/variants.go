@@ -167,7 +167,12 @@ func commits(metrics *telemetry.Metrics) (n int64, mean time.Duration, err error
 }
 
 func (v *pipeline) measure(ctx context.Context, view *view, processor *app.Processor, ended chan error, m *Meter, start Reading) (Window, error) {
-	ready := func() (bool, error) { return settled(processor, len(view.ends)), nil }
+	ready := func() (bool, error) {
+		if settled(processor, len(view.ends)) {
+			return true, nil
+		}
+		return view.done(ctx) // a short run may be over before it is seen to be ready
+	}
 	if err := await(ctx, ended, ready); err != nil {
 		return Window{}, fmt.Errorf("wait for the processor to be ready: %w", err)
 	}
