@@ -244,6 +244,6 @@ func (d deliveryMetrics) Age(channel string, age time.Duration) {
 	d.m.EndToEnd.WithLabelValues(channel).Observe(age.Seconds())
 }
 
-// Alarm and Stalled are said in the log, with what to do.
-func (deliveryMetrics) Alarm(string)   {}
-func (deliveryMetrics) Stalled(string) {}
+func (d deliveryMetrics) Alarm(channel string) { d.m.Alarms.WithLabelValues(channel).Inc() }
+
+func (d deliveryMetrics) Stalled(store string) { d.m.Stalled.WithLabelValues(store).Inc() }

@@ -48,7 +48,6 @@ type Session struct {
 	reroute  Producer
 	topics   [3]string // by engine.Topic
 	held     bool      // records were polled since the last Release
-	headers  []wire.Header
 	mu       sync.Mutex
 	produced error // the first failed output of the transaction
 }

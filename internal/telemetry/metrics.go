@@ -69,7 +69,7 @@ type ProcessorMetrics struct {
 	BatchRecords   histogram
 	CommitSeconds  histogram
 	LoadSeconds    histogram
-	CAS            counterVec // outcome: moved, already, refused, retried
+	CAS            counterVec // outcome: moved, refused, retried
 	Partitions     gaugeVec   // phase
 	Assigned       counter
 	Replayed       counter
@@ -104,6 +104,8 @@ type NotifierMetrics struct {
 	EndToEnd     histogramVec // channel
 	Streams      gauge
 	Resyncs      counter
+	Alarms       counterVec // channel
+	Stalled      counterVec // store
 	LagRecords   gaugeVec // partition
 }
 
@@ -180,7 +182,7 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		BatchRecords:   d.histogram("batch_records", "Records in one transaction.", records),
 		CommitSeconds:  d.histogram("commit_seconds", "From the end of folding to the transaction's outcome.", secondsFast),
 		LoadSeconds:    d.histogram("load_seconds", "One verified load of states from Redis.", secondsFast),
-		CAS:            d.counters("cas_total", "Moves of a partition in Redis, by outcome: moved, already (an earlier try had moved it), refused (the position was not the expected one) or retried (no answer came).", "outcome"),
+		CAS:            d.counters("cas_total", "Moves of a partition in Redis, by outcome: moved, refused (the position was not the expected one) or retried (no answer came).", "outcome"),
 		Partitions:     d.gauges("partitions", "Partitions owned, by phase: assigning, replaying, ready or refused.", "phase"),
 		Assigned:       d.counter("assignments_total", "Partitions taken over."),
 		Replayed:       d.counter("replayed_total", "Records folded again, without output, because Redis was behind the log."),
@@ -217,6 +219,8 @@ func declareNotifier(d *declarer) NotifierMetrics {
 		EndToEnd:     d.histograms("end_to_end_seconds", "From the causing event's arrival in the log to the channel having taken the notification.", secondsSlow, "channel"),
 		Streams:      d.gauge("inbox_streams", "Open inbox streams."),
 		Resyncs:      d.counter("inbox_resyncs_total", "Streams told to read the inbox anew because their position was gone."),
+		Alarms:       d.counters("alarms_total", "Answers that blame our configuration (401, 403): the channel is left alone until it is mended.", "channel"),
+		Stalled:      d.counters("stalled_total", "Failures of a store that made deliveries wait; nothing is sent meanwhile.", "store"),
 		LagRecords:   d.gauges("lag_records", "Records between a partition's committed offset and its last stable offset.", "partition"),
 	}
 }
