@@ -36,11 +36,14 @@ func (b *budget) give(n int64) { b.told(b.used.Add(-n)) }
 const firstRead = 64 << 10
 
 // body reads a request's body whole. What it reserves of the budget is counted
-// before it is read; release gives it back.
+// before it is read; release gives it back, once.
 func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, release func(), bad *refusal) {
 	limit := g.o.RequestBytesMax
 	reserved := int64(0)
-	release = func() { g.budget.give(reserved) }
+	release = func() {
+		g.budget.give(reserved)
+		reserved = 0
+	}
 	if r.ContentLength > limit {
 		return nil, release, tooLarge(limit)
 	}

@@ -105,6 +105,7 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	positions, bad := g.append(r.Context(), records)
+	release() // before the answer: whoever has it may send the next at once
 	if bad != nil {
 		g.o.Metrics.refused(bad.name, len(items))
 		bad.write(w)
