@@ -23,7 +23,7 @@ func (rt Runtime) awaitManifest(ctx context.Context, kafka kafkalog.Config) (*ka
 	var manifest *kafkalog.Manifest
 	what := "kafka at " + strings.Join(kafka.Brokers, ",")
 	err := service.Await(ctx, rt.Log, what, rt.Config.StartTimeout, func(ctx context.Context) error {
-		m, err := kafkalog.ReadManifest(ctx, kafka)
+		m, err := kafkalog.ReadManifest(ctx, unlogged(kafka))
 		switch {
 		case errors.Is(err, kafkalog.ErrNoTopic), err == nil && m == nil:
 			return service.Permanent(fmt.Errorf("prefix %q: %w", kafka.Prefix, errNoManifest))
@@ -34,6 +34,13 @@ func (rt Runtime) awaitManifest(ctx context.Context, kafka kafkalog.Config) (*ka
 		return nil
 	})
 	return manifest, err
+}
+
+// unlogged silences the client library while Await tries: it would write a line
+// for every connection that failed, beside the one that says what is away.
+func unlogged(kafka kafkalog.Config) kafkalog.Config {
+	kafka.Logger = nil
+	return kafka
 }
 
 // awaitRedis opens a client and waits until Redis answers.
@@ -70,7 +77,7 @@ func (rt Runtime) Topics(ctx context.Context, opts kafkalog.TopicPlanOptions, ru
 	}
 	what := "kafka at " + strings.Join(kafka.Brokers, ",")
 	err = service.Await(ctx, rt.Log, what, rt.Config.StartTimeout, func(ctx context.Context) error {
-		return kafkalog.Ping(ctx, kafka)
+		return kafkalog.Ping(ctx, unlogged(kafka))
 	})
 	if err != nil {
 		return kafkalog.Plan{}, err

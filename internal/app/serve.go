@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,8 @@ func Main(cmd *cobra.Command) int {
 	cmd.AddCommand(versionCommand(cmd))
 	err := cmd.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", cmd.Name(), err)
+		// A service may be called as its command is.
+		fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.Name(), strings.TrimPrefix(err.Error(), cmd.Name()+": "))
 	}
 	return service.ExitCode(err)
 }

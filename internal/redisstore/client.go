@@ -8,7 +8,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
+
+// The library writes text of its own to standard error, a line for each failed
+// connection, into a log that is JSON. Every error that it writes is returned
+// as well, to a caller who knows what was tried and says so once.
+func init() { logging.Disable() }
 
 // Config says how to reach Redis.
 type Config struct {
