@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,7 +56,8 @@ func removeBinaries() {
 // Listeners keep their defaults, which give way to a free port when taken.
 func (d *deployment) environment() []string {
 	cfg := d.rt.Config
-	return append(os.Environ(),
+	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "VELTRIX_") })
+	return append(own,
 		"VELTRIX_PREFIX="+cfg.Prefix,
 		"VELTRIX_KAFKA_BROKERS="+strings.Join(cfg.Kafka.Brokers, ","),
 		"VELTRIX_REDIS_ADDRS="+strings.Join(cfg.Redis.Addrs, ","),
