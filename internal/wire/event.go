@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ const (
 	headerContentType = "content-type"
 	headerTrace       = "traceparent"
 	contentTypeJSON   = "application/json"
+	contentTypeEvent  = "application/cloudevents+json"
 )
 
 // Problem is what is wrong with an event. Field names the attribute, or the
@@ -340,6 +342,9 @@ var (
 
 // parseTime reads an RFC 3339 time, to the µs.
 func parseTime(b []byte) (us int64, ok bool) {
+	if us, ok := parseUTC(b); ok {
+		return us, true
+	}
 	var t time.Time
 	if t.UnmarshalText(b) != nil {
 		return 0, false
@@ -348,13 +353,20 @@ func parseTime(b []byte) (us int64, ok bool) {
 	return us, timeMin <= us && us <= timeMax
 }
 
-// mediaType returns a content type without its parameters, in lower case.
+// mediaType returns a content type without its parameters, in lower case. The
+// usual ones cost no allocation.
 func mediaType(b []byte) string {
-	if string(b) == contentTypeJSON {
-		return contentTypeJSON
+	if i := bytes.IndexByte(b, ';'); i >= 0 {
+		b = b[:i]
 	}
-	media, _, _ := strings.Cut(string(b), ";")
-	return strings.ToLower(strings.TrimSpace(media))
+	b = bytes.TrimSpace(b)
+	switch string(b) {
+	case contentTypeJSON:
+		return contentTypeJSON
+	case contentTypeEvent:
+		return contentTypeEvent
+	}
+	return strings.ToLower(string(b))
 }
 
 func isJSON(media string) bool {

@@ -9,7 +9,7 @@ import (
 
 // readValue takes the attributes of structured mode: a JSON envelope.
 func (v *envelope) readValue(value []byte) *Problem {
-	if mediaType(v.format) != "application/cloudevents+json" {
+	if mediaType(v.format) != contentTypeEvent {
 		return problem(participant.Malformed, "", "its content type is "+excerpt(v.format)+"; of the CloudEvents formats, only application/cloudevents+json is read, one event a record")
 	}
 	v.format = nil // from here on, the data's

@@ -1,10 +1,12 @@
 package wire_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -174,5 +176,24 @@ func BenchmarkDecodeEvent(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkEncodingJSON is what the standard library takes for the data alone,
+// without an envelope, bounds or hashes.
+func BenchmarkEncodingJSON(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		var data struct {
+			Clue     string    `json:"clue"`
+			Points   int64     `json:"points"`
+			Distance float64   `json:"distance_m"`
+			At       time.Time `json:"at"`
+			First    bool      `json:"first"`
+			Colour   string    `json:"colour"`
+		}
+		if err := json.Unmarshal([]byte(goodData), &data); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
