@@ -36,6 +36,26 @@ rules:
     set: {score: state.score + event.data.points}
 `
 
+// binaries is where the commands under test are.
+var binaries string
+
+func TestMain(m *testing.M) { os.Exit(build(m)) }
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "veltrix-producer-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binaries = dir
+	if out, err := exec.Command("go", "build", "-o", dir, "../producer", "../processor").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
 // site is a deployment on an embedded cluster, with the binaries under test.
 type site struct {
 	t     *testing.T
@@ -57,11 +77,6 @@ func newSite(t *testing.T) *site {
 	}
 	s := &site{t: t, dir: t.TempDir()}
 	s.rules = s.file("hunt.yaml", rules)
-	for _, name := range []string{"producer", "processor"} {
-		if out, err := exec.Command("go", "build", "-o", filepath.Join(s.dir, name), "../"+name).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-	}
 	s.env = append(os.Environ(),
 		"VELTRIX_PREFIX=vt", "VELTRIX_PROFILE=dev", "VELTRIX_KAFKA_BROKERS="+strings.Join(cluster.Brokers, ","),
 		"VELTRIX_REDIS_ADDRS="+cluster.RedisAddr, "VELTRIX_RULES_FILE="+s.rules, "VELTRIX_PRODUCER_LISTEN=127.0.0.1:0",
@@ -82,7 +97,7 @@ func (s *site) file(name, text string) string {
 // run runs a command to its end and returns what it wrote, and its exit code.
 func (s *site) run(stdin string, env []string, args ...string) (string, int) {
 	s.t.Helper()
-	cmd := exec.Command(filepath.Join(s.dir, "producer"), args...)
+	cmd := exec.Command(filepath.Join(binaries, "producer"), args...)
 	cmd.Env, cmd.Stdin = append(s.env, env...), strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
@@ -113,7 +128,7 @@ func (o *output) String() string {
 // start starts a process that is killed when the test ends.
 func (s *site) start(name string) (*exec.Cmd, *output) {
 	s.t.Helper()
-	cmd, out := exec.Command(filepath.Join(s.dir, name)), &output{}
+	cmd, out := exec.Command(filepath.Join(binaries, name)), &output{}
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, out, out
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -166,6 +181,13 @@ func get(url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
+// with returns the site with more of an environment.
+func (s *site) with(env ...string) *site {
+	next := *s
+	next.env = append(append([]string(nil), s.env...), env...)
+	return &next
+}
+
 // TestGatewayFromEventToState sends by HTTP and by file, and reads the state
 // that a processor made of it.
 func TestGatewayFromEventToState(t *testing.T) {
@@ -199,11 +221,30 @@ func TestGatewayFromEventToState(t *testing.T) {
 	if view.State.Score != 57 || view.Floor != "2026-05-01T11:59:30Z" {
 		t.Errorf("the state is %+v, want the score of two events, each counted once", view)
 	}
+	// States of another layout would be read wrongly: they are not shown.
+	_, other, _ := s.with("VELTRIX_PROCESSOR_BUCKETS=8").gateway()
+	s.until("states of another layout are refused", out, func() bool {
+		code, body := get(other + location)
+		return code == 503 && strings.Contains(body, "cannot be read now")
+	})
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v\n%s", err, out)
+	}
+}
+
+// TestGatewayWithoutRedis takes events although states cannot be read.
+func TestGatewayWithoutRedis(t *testing.T) {
+	_, at, out := newSite(t).with("VELTRIX_REDIS_ADDRS=127.0.0.1:1").gateway()
+	resp, err := http.Post(at+"/v1/events", "application/cloudevents+json", strings.NewReader(event("1", 50)))
+	if err != nil || resp.StatusCode != 202 {
+		t.Fatal(resp, err, out)
+	}
+	_ = resp.Body.Close()
+	if code, body := get(at + "/v1/participants/ada"); code != 503 || !strings.Contains(body, "urn:veltrix:problem:unavailable") {
+		t.Errorf("got %d %s", code, body)
 	}
 }
 

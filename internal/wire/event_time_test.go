@@ -40,10 +40,10 @@ func FuzzTime(f *testing.F) {
 	})
 }
 
-// TestEveryDay goes through ten centuries day by day.
+// TestEveryDay goes through a cycle of the calendar, day by day.
 func TestEveryDay(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for day := time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() < 2600; day = day.AddDate(0, 0, 1) {
+	for day := time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() < 2000; day = day.AddDate(0, 0, 1) {
 		at := day.Add(time.Duration(random.Int64N(int64(24 * time.Hour))))
 		if us, ok := decodeTime(at.Format(time.RFC3339Nano)); !ok || us != at.UnixMicro() {
 			t.Fatalf("%s: got %d (%v), want %d", at.Format(time.RFC3339Nano), us, ok, at.UnixMicro())
