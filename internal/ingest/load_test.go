@@ -222,3 +222,23 @@ func TestProgressIsJSONLinesOffATerminal(t *testing.T) {
 		t.Errorf("got %d lines:\n%s", len(text), b.String())
 	}
 }
+
+// discard is a log that keeps nothing.
+type discard struct{}
+
+func (discard) Append(_ context.Context, records []wire.Record) ([]ingest.Position, error) {
+	return make([]ingest.Position, len(records)), nil
+}
+
+// BenchmarkLoad is what an event costs the loader, without the log.
+func BenchmarkLoad(b *testing.B) {
+	text := file(10_000)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if _, err := ingest.Load(b.Context(), strings.NewReader(text), discard{}, ingest.LoadOptions{Schema: harbour()}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/10_000, "ns/event")
+}

@@ -225,3 +225,20 @@ func TestPartitionFor(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkNotification(b *testing.B) {
+	e, n, t := cause(), clueNotice(), clueTemplate()
+	b.ReportAllocs()
+	for b.Loop() {
+		wire.Notification("harbour", e, n, t)
+	}
+}
+
+func BenchmarkRejected(b *testing.B) {
+	r, e := binary(goodData), cause()
+	rej := &participant.Rejection{Fate: participant.Duplicate, Reason: "this event was already accepted"}
+	b.ReportAllocs()
+	for b.Loop() {
+		wire.Rejected("harbour", r, e, rej)
+	}
+}
