@@ -126,7 +126,7 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	inbox := engine.NewInbox()
 	session, err := kafkalog.NewSession(kafkalog.SessionConfig{
 		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
-		RebalanceTimeout: cfg.RebalanceTimeout, LeaveOnStop: cfg.LeaveOnStop,
+		RebalanceTimeout: cfg.RebalanceTimeout,
 	}, p.reroute, inbox.Put)
 	if err != nil {
 		return err
@@ -134,8 +134,9 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		session.Close(closing)
-		if ctx.Err() != nil {
+		stopping := ctx.Err() != nil
+		session.Close(closing, stopping && cfg.LeaveOnStop)
+		if stopping {
 			if err := leases.Free(closing, number, s.owner); err != nil {
 				log.Warn("the slot's lease stays until it ends by itself", "error", err)
 			}

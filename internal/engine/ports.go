@@ -113,8 +113,6 @@ type Session interface {
 	// End ends the transaction, or without one returns to the committed
 	// offsets. It commits exactly offsets, or nothing.
 	End(ctx context.Context, commit bool, offsets map[int32]Commit) (committed bool, err error)
-	// Close leaves; it returns when ctx ends at the latest.
-	Close(ctx context.Context)
 }
 
 // Commit is one partition's offset in a transaction, with its stamp.

@@ -22,7 +22,6 @@ type SessionConfig struct {
 	SessionTimeout     time.Duration
 	TransactionTimeout time.Duration // shorter than SessionTimeout
 	RebalanceTimeout   time.Duration
-	LeaveOnStop        bool // give the partitions away at once on Close
 }
 
 // ProcessorGroup returns the consumer group of the processors.
@@ -283,14 +282,15 @@ func (s *Session) stamp(req *kmsg.TxnOffsetCommitRequest, offsets map[int32]engi
 	return nil
 }
 
-// Close implements engine.Session. A static member stays in the group until
-// its session times out, so that a restart takes its partitions back; with
-// LeaveOnStop it is removed at once.
-func (s *Session) Close(ctx context.Context) {
+// Close ends the client; it returns when ctx ends at the latest. A static
+// member stays in the group until its session times out, so that whoever takes
+// the slot next has its partitions back at once; with leave it is removed, and
+// the others have them.
+func (s *Session) Close(ctx context.Context, leave bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if s.cfg.LeaveOnStop {
+		if leave {
 			s.leave(ctx)
 		}
 		s.txn.CloseAllowingRebalance()
