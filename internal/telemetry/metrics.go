@@ -106,7 +106,7 @@ type NotifierMetrics struct {
 	Resyncs      counter
 	Alarms       counterVec // channel
 	Stalled      counterVec // store
-	LagRecords   gaugeVec // partition
+	LagRecords   gaugeVec   // partition
 }
 
 // New declares every metric on a registry of its own.
