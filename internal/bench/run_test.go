@@ -123,7 +123,7 @@ func TestNoFigureWithoutTheFold(t *testing.T) {
 	report, err := Run(ctx, rt, opts)
 	var dirty *DirtyError
 	if report != nil || !errors.As(err, &dirty) {
-		t.Fatalf("report %v, error %v", report, err)
+		t.Fatalf("a report: %t, error: %v", report != nil, err)
 	}
 	if dirty.Report.Clean() || !strings.Contains(err.Error(), "no figure is given") {
 		t.Errorf("%v", err)
@@ -153,7 +153,7 @@ func TestInterruptedRunLeavesNothing(t *testing.T) {
 		}
 	}
 	if report, err := Run(ctx, rt, opts); report != nil || !errors.Is(err, context.Canceled) {
-		t.Fatalf("report %v, error %v", report, err)
+		t.Fatalf("a report: %t, error: %v", report != nil, err)
 	}
 	empty(t, redis, adm)
 }
