@@ -35,6 +35,9 @@ func benchCommand() *cobra.Command {
 	}
 	config.Flags(cmd, "kafka", "redis", "processor")
 	flags := cmd.Flags()
+	for _, name := range []string{"prefix", "profile", "processor-instance"} {
+		flags.Lookup(name).Hidden = true // the bench decides them
+	}
 	flags.Int64Var(&events, "events", 400_000, "events in each round")
 	flags.IntVar(&participants, "participants", 20_000, "participants among whom they are spread")
 	flags.StringVar(&encoding, "encoding", bench.Structured, "how an event is written: structured (all of it JSON) or binary (its attributes as headers)")
