@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench bench-pipeline flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +45,11 @@ cover: setup ## Run every test and write the coverage to .cache/cover.html
 	go tool cover -html=.cache/cover.out -o .cache/cover.html
 	@go tool cover -func=.cache/cover.out | tail -n 1
 
-bench: ## Run the micro-benchmarks (the pipeline's is `veltrix bench`)
+bench: ## Run the micro-benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-pipeline: ## Measure the processor on a real Kafka and a real Redis
+	go run ./test/broker/run -- go run ./cmd/veltrix bench --events 1000000 --rounds 5
 
 flights: ## Build the whole year of the flights example from its package
 	./examples/flights/build.sh

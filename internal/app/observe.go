@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/internal/engine"
-	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/telemetry"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -121,7 +120,7 @@ func (p *Processor) lag(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lagEvery)
 	defer cancel()
 	topic := p.kafka.Topic("events")
-	bounds, err := kafkalog.Bounds(ctx, p.kafka, topic)
+	bounds, err := p.positions.Reader().Bounds(ctx, topic)
 	if err != nil {
 		p.rt.Log.Debug("lag is not known", "error", err)
 		return
@@ -146,7 +145,7 @@ func (p *Processor) lag(ctx context.Context) {
 }
 
 func (p *Processor) age(ctx context.Context, topic string, st engine.Status) (seconds float64) {
-	err := kafkalog.ReadPartition(ctx, p.kafka, topic, st.Partition, st.Position, st.Position+1, true, func(records []wire.Record) error {
+	err := p.positions.Reader().Read(ctx, topic, st.Partition, st.Position, st.Position+1, true, func(records []wire.Record) error {
 		seconds = time.Since(time.UnixMicro(records[0].Timestamp)).Seconds()
 		return nil
 	})

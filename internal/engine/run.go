@@ -102,8 +102,9 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 		var s State
 		if e := r.entries[i]; e != nil {
 			if e.overlay == nil {
-				e.overlay = m.fold.New()
-				if e.state != nil {
+				if e.state == nil {
+					e.overlay = m.fold.New()
+				} else {
 					e.overlay = m.fold.Clone(e.state)
 				}
 				r.touched = append(r.touched, e)

@@ -39,6 +39,9 @@ func NewPositions(cfg Config) (*Positions, error) {
 	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup()}, nil
 }
 
+// Reader reads on the same connections.
+func (p *Positions) Reader() *Reader { return &Reader{p.cl} }
+
 // Close ends the client.
 func (p *Positions) Close() { p.cl.Close() }
 
@@ -142,7 +145,7 @@ func (p *Positions) bounds(ctx context.Context, partition int32) (start, end int
 func (p *Positions) Replay(ctx context.Context, partition int32, from, to int64) ([]wire.Record, int64, error) {
 	to = min(to, from+replayChunk)
 	records := make([]wire.Record, 0, to-from)
-	err := ReadPartition(ctx, p.cfg, p.cfg.Topic("events"), partition, from, to, true, func(chunk []wire.Record) error {
+	err := p.Reader().Read(ctx, p.cfg.Topic("events"), partition, from, to, true, func(chunk []wire.Record) error {
 		records = append(records, chunk...)
 		return nil
 	})

@@ -18,11 +18,12 @@ import (
 
 // Limits of a direct reader.
 const (
-	readChunk      = 5_000    // records handed on at once, at most
-	readFetchBytes = 16 << 20 // bytes fetched ahead
-	readStall      = 30 * time.Second
-	readWait       = 500 * time.Millisecond // that a broker may hold a fetch with nothing to give
-	readRetry      = 100 * time.Millisecond
+	readChunk         = 5_000    // records handed on at once, at most
+	readFetchBytes    = 16 << 20 // bytes fetched ahead
+	readFetchBytesMin = 64 << 10
+	readStall         = 30 * time.Second
+	readWait          = 500 * time.Millisecond // that a broker may hold a fetch with nothing to give
+	readRetry         = 100 * time.Millisecond
 )
 
 // Errors of a direct reader.
@@ -45,15 +46,36 @@ type PartitionBounds struct {
 	Stable    int64 // the last stable offset: everything below it is decided; at most End
 }
 
+// Reader reads partitions directly, without a group. It is safe for concurrent
+// use, and keeps its connections: whoever reads often keeps one.
+type Reader struct{ cl *kgo.Client }
+
+// NewReader returns a reader; close it.
+func NewReader(cfg Config) (*Reader, error) {
+	cl, err := kgo.NewClient(cfg.Options()...)
+	if err != nil {
+		return nil, fmt.Errorf("create the client that reads: %w", err)
+	}
+	return &Reader{cl}, nil
+}
+
+// Close ends the reader's connections.
+func (r *Reader) Close() { r.cl.Close() }
+
+// Bounds is Bounds on this reader's connections.
+func (r *Reader) Bounds(ctx context.Context, topic string) ([]PartitionBounds, error) {
+	return bounds(ctx, r.cl, topic)
+}
+
 // Bounds returns the bounds of every partition of a topic (its full name), in
 // the order of the partitions, or ErrNoTopic.
 func Bounds(ctx context.Context, cfg Config, topic string) ([]PartitionBounds, error) {
-	cl, err := kgo.NewClient(cfg.Options()...)
+	r, err := NewReader(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("create the client that reads the bounds of %s: %w", topic, err)
+		return nil, err
 	}
-	defer cl.Close()
-	return bounds(ctx, cl, topic)
+	defer r.Close()
+	return r.Bounds(ctx, topic)
 }
 
 // bounds lists the end last, so that a log that grows meanwhile never shows an
@@ -112,19 +134,26 @@ func bounds(ctx context.Context, cl *kgo.Client, topic string) ([]PartitionBound
 // ErrUndecided where committed is asked for and to is above the last stable
 // offset; it never waits for records that are yet to be written.
 func ReadPartition(ctx context.Context, cfg Config, topic string, partition int32, from, to int64, committed bool, fn func([]wire.Record) error) error {
-	cl, err := kgo.NewClient(cfg.Options()...)
+	r, err := NewReader(cfg)
 	if err != nil {
-		return fmt.Errorf("create the client that reads %s/%d: %w", topic, partition, err)
-	}
-	defer cl.Close()
-	if err := checkRange(ctx, cl, topic, partition, from, to, committed); err != nil {
 		return err
 	}
-	r := &reader{cl: cl, topic: topic, partition: partition, next: from, isolation: kgo.ReadUncommitted(), decompressor: kgo.DefaultDecompressor()}
-	if committed {
-		r.isolation = kgo.ReadCommitted()
+	defer r.Close()
+	return r.Read(ctx, topic, partition, from, to, committed, fn)
+}
+
+// Read is ReadPartition on this reader's connections.
+func (r *Reader) Read(ctx context.Context, topic string, partition int32, from, to int64, committed bool, fn func([]wire.Record) error) error {
+	if err := checkRange(ctx, r.cl, topic, partition, from, to, committed); err != nil {
+		return err
 	}
-	if err := r.readTo(ctx, to, fn); err != nil {
+	f := &reader{cl: r.cl, topic: topic, partition: partition, next: from, isolation: kgo.ReadUncommitted(), decompressor: kgo.DefaultDecompressor()}
+	if committed {
+		f.isolation = kgo.ReadCommitted()
+	}
+	// A few records need no large fetch; the broker answers with whole batches.
+	f.bytesMax = int32(min(max((to-from)<<10, readFetchBytesMin), readFetchBytes))
+	if err := f.readTo(ctx, to, fn); err != nil {
 		return fmt.Errorf("read %s/%d from %d to %d: %w", topic, partition, from, to, err)
 	}
 	return nil
@@ -156,6 +185,8 @@ type reader struct {
 	partition    int32
 	isolation    kgo.IsolationLevel
 	decompressor kgo.Decompressor
+
+	bytesMax int32 // of one fetch
 
 	next    int64 // the position: the offset to fetch from
 	leader  int32
@@ -210,14 +241,14 @@ func (r *reader) fetch(ctx context.Context) ([]*kgo.Record, error) {
 		return nil, err
 	}
 	req := kmsg.NewPtrFetchRequest()
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = int32(readWait.Milliseconds()), 1, readFetchBytes, -1
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = int32(readWait.Milliseconds()), 1, r.bytesMax, -1
 	if r.isolation == kgo.ReadCommitted() {
 		req.IsolationLevel = 1
 	}
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = r.topic, r.topicID
 	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.FetchOffset, p.PartitionMaxBytes = r.partition, r.next, readFetchBytes
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = r.partition, r.next, r.bytesMax
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	answer, err := r.cl.Broker(int(r.leader)).RetriableRequest(ctx, req)
