@@ -62,6 +62,7 @@ type deployment struct {
 	redis      redis.UniversalClient
 	state      *redisstore.State
 	positions  *kafkalog.Positions
+	admin      *kadm.Client
 	log        *tail
 }
 
@@ -109,6 +110,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	d.positions, err = kafkalog.NewPositions(d.kafka)
 	d.must(err)
 	t.Cleanup(d.positions.Close)
+	d.admin = kadm.NewClient(d.client())
 	return d
 }
 
@@ -216,12 +218,7 @@ func (d *deployment) delivery(ctx context.Context) (stable, delivered int64, err
 	if err != nil {
 		return 0, 0, err
 	}
-	cl, err := kgo.NewClient(d.kafka.Options()...)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer cl.Close()
-	offsets, err := kadm.NewClient(cl).FetchOffsets(ctx, d.kafka.NotifierGroup())
+	offsets, err := d.admin.FetchOffsets(ctx, d.kafka.NotifierGroup())
 	if err != nil {
 		return 0, 0, err
 	}
