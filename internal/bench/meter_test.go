@@ -36,10 +36,10 @@ func TestBusyOfTheMachine(t *testing.T) {
 }
 
 func TestOtherLoadIsWhatIsLeft(t *testing.T) {
-	cpus := time.Duration(runtime.NumCPU())
+	each := func(d time.Duration) time.Duration { return d * time.Duration(runtime.NumCPU()) } // processor
 	at := time.Now()
 	from := Reading{At: at}
-	to := Reading{At: at.Add(time.Second), Own: cpus * 300 * time.Millisecond, Broker: cpus * 200 * time.Millisecond, Redis: cpus * 100 * time.Millisecond}
+	to := Reading{At: at.Add(time.Second), Own: each(300 * time.Millisecond), Broker: each(200 * time.Millisecond), Redis: each(100 * time.Millisecond)}
 	for _, c := range []struct {
 		busy  time.Duration // of a second of each processor
 		other float64
@@ -50,7 +50,7 @@ func TestOtherLoadIsWhatIsLeft(t *testing.T) {
 		{690 * time.Millisecond, 0.09, false},
 		{710 * time.Millisecond, 0.11, true},
 	} {
-		to.Busy = cpus * c.busy
+		to.Busy = each(c.busy)
 		w := (&Meter{}).Between(from, to, 1000)
 		if w.Noisy != c.noisy || w.Other < c.other-1e-9 || w.Other > c.other+1e-9 {
 			t.Errorf("busy %v: other load %.3f, noisy %t; want %.3f, %t", c.busy, w.Other, w.Noisy, c.other, c.noisy)
@@ -78,7 +78,7 @@ func TestMeterSeesWhatIsSpent(t *testing.T) {
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		for range 1_000_000 {
-			touched++
+			touched.Add(1)
 		}
 		to, err := m.Read()
 		if err != nil {

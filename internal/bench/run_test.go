@@ -36,7 +36,7 @@ func world(t *testing.T) (app.Runtime, *miniredis.Miniredis, *kadm.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	return app.Runtime{Config: cfg, Log: log, Metrics: telemetry.New()}, redis, kadm.NewClient(cl)
 }
 
