@@ -6,42 +6,52 @@ import (
 	"github.com/veltrix/veltrix/internal/engine"
 )
 
-// end is the broker's side of End: the offsets are fenced by the group's
-// generation and the transaction by the producer's epoch; what the client is
-// told need not be what happened. A commit happens in two steps, between which
-// the process can die: effects are performed one a step.
-func (pr *process) end(e engine.End) error {
+// end is the first half of a commit: the offsets become pending. They are
+// fenced by the group's generation and the producer's epoch; the broker does
+// not check who owns a partition. The client aborts by itself only where the
+// machine could not know of a revocation: one that it was told of is its own
+// to act on.
+func (pr *process) end(e engine.End) {
 	t := pr.txn
 	switch {
-	case !e.Commit:
+	case !e.Commit && pr.epoch != pr.w.epochs[pr.slot] && !pr.replaced && pr.w.pick(2) == 0:
+		pr.w.fence(pr.slot) // the client takes a new epoch after a timeout
+		pr.epoch = pr.w.epochs[pr.slot]
 		pr.finish(false, nil)
-		return nil
+		return
+	case !e.Commit && pr.epoch == pr.w.epochs[pr.slot]:
+		pr.finish(false, nil)
+		return
 	case pr.epoch != pr.w.epochs[pr.slot]:
 		pr.finish(false, errors.New("PRODUCER_FENCED"))
-		return nil
-	case pr.revoked:
+		return
+	case pr.unseen():
 		pr.finish(false, nil)
-		return nil
+		return
 	case pr.generation != pr.w.generation:
 		pr.finish(false, nil) // ILLEGAL_GENERATION
-		return nil
+		return
 	}
 	t.offsets = e.Offsets
 	for p := range e.Offsets {
-		if other := pr.w.pending[p]; other != nil && other != t {
-			return errors.New("two transactions are pending on one partition: the group's fence failed")
+		if pr.w.pending[p] != nil {
+			pr.finish(false, errors.New("CONCURRENT_TRANSACTIONS"))
+			return
 		}
+	}
+	for p := range e.Offsets {
 		pr.w.pending[p] = t
 	}
-	pr.ending = true // the next step is the second half, unless the process dies
-	return nil
+	pr.ending = true // the second half is another step, unless the process dies
 }
 
+// endTxn is the second half: the outcome is decided, and what the client is
+// told need not be what happened.
 func (pr *process) endTxn() error {
 	t := pr.txn
 	pr.ending = false
 	if pr.epoch != pr.w.epochs[pr.slot] {
-		pr.finish(false, errors.New("PRODUCER_FENCED"))
+		pr.finish(false, errors.New("INVALID_TXN_STATE"))
 		return nil
 	}
 	for p := range t.offsets {
@@ -56,11 +66,17 @@ func (pr *process) endTxn() error {
 		err := pr.w.commit(t)
 		pr.finish(false, errors.New("REQUEST_TIMED_OUT"))
 		return err
+	case pr.w.chance(60, "not committed, answered with an error"):
+		pr.finish(false, errors.New("REQUEST_TIMED_OUT"))
+		return nil
 	case pr.w.chance(20, "not committed without a fault"):
 		pr.finish(false, nil)
 		return nil
 	}
 	err := pr.w.commit(t)
+	for p, c := range t.offsets {
+		pr.believed[p] = c.Offset
+	}
 	pr.finish(true, nil)
 	return err
 }
@@ -68,67 +84,103 @@ func (pr *process) endTxn() error {
 // finish answers End. A client that was told "committed" stands after the
 // batch, any other returns to what it believes is committed.
 func (pr *process) finish(told bool, err error) {
-	pr.txn, pr.revoked = nil, false
+	pr.txn, pr.revoked, pr.swallowed = nil, false, false
 	if !told {
-		pr.rewind()
+		for p, at := range pr.positions {
+			if at >= 0 {
+				pr.positions[p] = pr.believed[p]
+			}
+		}
 	}
-	pr.inbox = append(pr.inbox, engine.Ended{Committed: told, Err: err})
+	pr.note("  told: committed %t, error %v", told, err)
+	pr.pending = append(pr.pending, engine.Ended{Committed: told, Err: err})
 }
 
-// rewind returns to the last offsets that the client knows as committed.
-func (pr *process) rewind() {
-	for p, at := range pr.positions {
-		if at >= 0 {
-			pr.positions[p] = pr.believed(p)
+// answer delivers what an effect beside the loop was waiting for, unless it
+// does not wait any more.
+func (pr *process) answer(e engine.Effect, in engine.Input) {
+	for i := range pr.beside {
+		if same(pr.beside[i], e) {
+			pr.beside = append(pr.beside[:i:i], pr.beside[i+1:]...)
+			pr.inbox = append(pr.inbox, in)
+			return
 		}
 	}
 }
 
-func (pr *process) believed(p int32) int64 {
-	for _, s := range pr.machine.Status() {
-		if s.Partition == p && s.Phase == "ready" {
-			return s.Position
-		}
+func same(a, b engine.Effect) bool {
+	switch a := a.(type) {
+	case engine.Flush:
+		b, ok := b.(engine.Flush)
+		return ok && a.Partition == b.Partition && a.Epoch == b.Epoch && a.Move.To == b.Move.To
+	case engine.Init:
+		b, ok := b.(engine.Init)
+		return ok && a == b
 	}
-	return pr.w.offsets[p].offset
+	return false
 }
 
-// performBeside does one effect that needs no order; not done, it is tried
-// again later.
-func (pr *process) performBeside(e engine.Effect) (done bool, err error) {
-	w := pr.w
-	answer := func(in engine.Input) { pr.inbox = append(pr.inbox, in) }
+// performBeside lets one read or write go on.
+func (pr *process) performBeside(i int) error {
+	w, e := pr.w, pr.beside[i]
+	pr.note("  %s", show(e))
+	done := func(in engine.Input) {
+		pr.beside = append(pr.beside[:i:i], pr.beside[i+1:]...)
+		if in != nil {
+			pr.inbox = append(pr.inbox, in)
+		}
+	}
 	switch e := e.(type) {
 	case engine.ReadMeta:
-		answer(engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: w.views[e.Partition].meta})
-	case engine.Init:
-		answer(engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: w.init(e.Partition, e.Old, e.Token, e.Start)})
+		done(engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: w.metaOf(e.Partition)})
 	case engine.ReadCommitted:
 		if w.pending[e.Partition] != nil {
-			return false, nil // UNSTABLE_OFFSET_COMMIT
+			return nil // UNSTABLE_OFFSET_COMMIT: asked again
 		}
-		c := w.offsets[e.Partition]
-		answer(engine.CommittedRead{Partition: e.Partition, Epoch: e.Epoch, Committed: engine.Committed{
-			Absent: !c.set, Offset: c.offset, Metadata: c.metadata, Initialized: w.known[e.Partition], LogEnd: int64(len(w.logs[e.Partition])),
-		}})
+		done(engine.CommittedRead{Partition: e.Partition, Epoch: e.Epoch, Committed: w.committedOf(e.Partition)})
 	case engine.Replay:
-		to := min(e.To, e.From+1+int64(w.rng.IntN(4)))
-		answer(engine.Replayed{Partition: e.Partition, Epoch: e.Epoch, Records: w.logs[e.Partition][e.From:to], Next: to})
+		l, to := w.logs[e.Partition], min(e.To, e.From+1+int64(w.pick(4)))
+		if e.From < l.start {
+			done(engine.Lost{Partition: e.Partition, Epoch: e.Epoch, Err: engine.ErrLogStart})
+			return nil
+		}
+		done(engine.Replayed{Partition: e.Partition, Epoch: e.Epoch, Records: l.read(e.From, to), Next: to})
 	case engine.LoadReplay:
-		answer(engine.ReplayLoaded{Partition: e.Request.Partition, Epoch: e.Request.Epoch, Result: w.load(e.Request)})
+		done(engine.ReplayLoaded{Partition: e.Request.Partition, Epoch: e.Request.Epoch, Result: w.load(e.Request)})
 	case engine.MarkInitialized:
 		w.known[e.Partition] = true
-	case engine.Flush:
-		if w.chance(20, "flush not sent") {
-			return false, nil
-		}
-		if err := w.apply(e.Partition, e.Move); err != nil {
-			return true, err
-		}
-		if w.chance(20, "flush applied, answer lost") {
-			return false, nil
-		}
-		answer(engine.Flushed{Partition: e.Partition, Epoch: e.Epoch, Meta: w.views[e.Partition].meta})
+		done(nil)
+	case engine.Flush, engine.Init:
+		return pr.write(e, done)
 	}
-	return true, nil
+	return nil
+}
+
+// write sends a write to Redis. It arrives and is answered, unless the network
+// has other plans.
+func (pr *process) write(e engine.Effect, done func(engine.Input)) error {
+	w := pr.w
+	switch {
+	case w.chance(25, "write not sent"):
+		return nil
+	case len(w.wire) < 8 && w.chance(15, "write delayed"):
+		w.wire = append(w.wire, flight{pr, e})
+		return nil // until it times out, and is sent again
+	}
+	in, err := w.serve(e)
+	if err != nil {
+		return err
+	}
+	if w.chance(25, "write applied, answer lost") {
+		return nil
+	}
+	done(in)
+	return nil
+}
+
+func (w *world) committedOf(p int32) engine.Committed {
+	c, l := w.offsets[p], w.logs[p]
+	return engine.Committed{
+		Absent: !c.set, Offset: c.offset, Metadata: c.metadata, Initialized: !c.set && w.known[p], LogStart: l.start, LogEnd: l.end(),
+	}
 }

@@ -10,7 +10,9 @@ import (
 )
 
 // process is one slot's session: the machine under test, and what a client
-// library and an operating-system process hold beside it.
+// library and an operating-system process hold beside it. It takes inputs in
+// the order of engine.Loop: what belongs to the session is performed one after
+// the other, while reads and writes of the views run beside it.
 type process struct {
 	w          *world
 	slot       int
@@ -18,35 +20,50 @@ type process struct {
 	generation int // of its membership; older than the world's: kicked
 	machine    *engine.Machine
 	sync       []engine.Effect // to be performed in order
-	beside     []engine.Effect // to be performed in any order
+	beside     []engine.Effect // under way, in any order
+	queue      []engine.Input  // to be taken before anything else is looked at
 	inbox      []engine.Input
-	positions  map[int32]int64 // of the client, by assigned partition
+	pending    []engine.Input // answers of effects in sync
+	loading    []engine.LoadRequest
+	loaded     []engine.LoadResult
+	positions  map[int32]int64 // of the client, by assigned partition; -1: to be fetched
+	believed   map[int32]int64 // the committed offset, as far as the client knows
 	paused     map[int32]bool
 	held       bool // records were polled: no callback runs before Release
 	revoked    bool // since the last End
+	swallowed  bool // since the last End, a revocation was not reported
+	refused    bool // a partition was, since the last Recheck
 	txn        *transaction
 	failed     error
 	producing  bool
 	ending     bool // its offsets are pending, the transaction is not ended
 	stalled    int  // steps to sleep
+	replaced   bool // another process took its slot
 }
 
 func newProcess(w *world, slot, cacheBytes int) *process {
+	w.fence(slot) // InitProducerID aborts what the predecessor left open
+	return &process{
+		w: w, slot: slot, epoch: w.epochs[slot], generation: -1,
+		positions: map[int32]int64{}, believed: map[int32]int64{}, paused: map[int32]bool{},
+		machine: engine.New(Fold{}, engine.Config{Token: engine.Token{ClusterID: w.token, Buckets: buckets}, CacheBytes: cacheBytes}),
+	}
+}
+
+// fence raises a transactional ID's epoch and aborts what it has open.
+func (w *world) fence(slot int) {
 	w.epochs[slot]++
-	// InitProducerID aborts what the predecessor left open.
 	for p, t := range w.pending {
 		if t != nil && t.slot == slot {
 			w.pending[p] = nil
 		}
 	}
-	return &process{
-		w: w, slot: slot, epoch: w.epochs[slot], positions: map[int32]int64{}, paused: map[int32]bool{},
-		machine: engine.New(Fold{}, engine.Config{Token: engine.Token{ClusterID: "sim", Buckets: 1}, CacheBytes: cacheBytes}),
-	}
 }
 
 func (pr *process) note(format string, args ...any) {
-	pr.w.note("slot %d: "+format, append([]any{pr.slot}, args...)...)
+	if pr.w.tracing {
+		pr.w.note("slot %d: "+format, append([]any{pr.slot}, args...)...)
+	}
 }
 
 func (pr *process) holds(p int32) bool {
@@ -54,21 +71,21 @@ func (pr *process) holds(p int32) bool {
 	return ok
 }
 
-// receive is the group's callback. The transaction of a session that saw a
-// revocation is aborted, but its second revocation is never reported.
+// receive is the group's callback. A second revocation before the end of the
+// transaction is never reported.
 func (pr *process) receive(in engine.Input) {
 	switch in := in.(type) {
 	case engine.Assigned:
 		for _, p := range in.Partitions {
-			pr.paused[p] = true
-			pr.positions[p] = -1 // fetched stable, before the first poll
+			pr.paused[p], pr.positions[p] = true, -1
 		}
 	case engine.Revoked:
 		for _, p := range in.Partitions {
 			delete(pr.positions, p)
 		}
 		if pr.revoked {
-			pr.w.faults["revocation never reported"]++
+			pr.swallowed = true
+			pr.w.count("revocation never reported")
 			return
 		}
 		pr.revoked = true
@@ -79,44 +96,80 @@ func (pr *process) receive(in engine.Input) {
 // errRestart asks the schedule for a new session.
 var errRestart = errors.New("restart")
 
+// choices is the number of things that the process can do now: let one effect
+// beside the loop go on, or let the loop go on.
+func (pr *process) choices() int {
+	n := len(pr.beside)
+	if pr.busy() || pr.refused || pr.machine.Gathered() > 0 || pr.pollable() {
+		n++
+	}
+	return n
+}
+
+// busy says that the loop goes on with what is there, without polling.
+func (pr *process) busy() bool {
+	return pr.ending || len(pr.loading) > 0 || len(pr.sync) > 0 || len(pr.queue) > 0 || len(pr.inbox) > 0 || len(pr.pending) > 0
+}
+
 // step does one thing: the smallest unit between which a process can die.
-func (pr *process) step() error {
+func (pr *process) step(choice int) error {
+	if choice < len(pr.beside) {
+		return pr.performBeside(choice)
+	}
 	switch {
 	case pr.ending:
 		return pr.endTxn()
+	case len(pr.loading) > 0:
+		pr.load()
+		return nil
 	case len(pr.sync) > 0:
 		e := pr.sync[0]
 		pr.sync = pr.sync[1:]
 		return pr.performSync(e)
-	case len(pr.inbox) > 0:
-		in := pr.inbox[0]
-		pr.inbox = pr.inbox[1:]
+	case len(pr.queue) > 0:
+		in := pr.queue[0]
+		pr.queue = pr.queue[1:]
 		return pr.take(in)
-	case len(pr.beside) > 0 && pr.w.rng.IntN(3) > 0:
-		i := pr.w.rng.IntN(len(pr.beside))
-		e := pr.beside[i]
-		done, err := pr.performBeside(e)
-		if done {
-			pr.beside = append(pr.beside[:i:i], pr.beside[i+1:]...)
-		}
-		return err
-	case pr.machine.Gathered() > 0 && pr.w.rng.IntN(3) == 0:
+	case len(pr.inbox)+len(pr.pending) > 0:
+		pr.queue = append(slices.Clone(pr.inbox), pr.pending...)
+		pr.inbox, pr.pending = nil, nil
+		return nil
+	}
+	return pr.idle()
+}
+
+// idle seals what was gathered, polls, or tries refused partitions again.
+func (pr *process) idle() error {
+	if pr.refused && pr.machine.Gathered() == 0 && pr.w.pick(4) == 0 {
+		pr.refused = false
+		return pr.take(engine.Recheck{})
+	}
+	if pr.machine.Gathered() > 0 && (!pr.pollable() || pr.w.pick(3) == 0) {
 		return pr.take(engine.Seal{})
-	case pr.machine.WantPoll():
+	}
+	if pr.pollable() {
 		return pr.poll()
 	}
 	return nil
 }
 
 func (pr *process) take(in engine.Input) error {
-	pr.note("%T %+v", in, in)
+	if pr.w.tracing {
+		pr.note("%s", show(in))
+	}
 	for _, e := range pr.machine.Step(in) {
 		switch e := e.(type) {
 		case engine.Restart:
 			pr.note("restart: %s", e.Reason)
+			pr.w.restarts[reasonOf(e.Reason)]++
 			return errRestart
 		case engine.Refuse:
-			return fmt.Errorf("I7: refused without cause: %s", e.Refusal)
+			pr.note("refuse: %s", e.Refusal)
+			pr.w.refusals[e.Refusal.Reason]++
+			pr.refused = true
+			if !pr.w.excused[e.Partition][e.Refusal.Reason] {
+				return fmt.Errorf("I7: refused without cause: %s: %s", e.Refusal.Reason, e.Refusal)
+			}
 		case engine.Pause, engine.Resume, engine.Begin, engine.Produce, engine.Release, engine.End, engine.Rewind, engine.Load:
 			pr.sync = append(pr.sync, e)
 		default:
@@ -126,19 +179,73 @@ func (pr *process) take(in engine.Input) error {
 	return nil
 }
 
+// unseen says that the machine could not know of a revocation.
+func (pr *process) unseen() bool {
+	for _, in := range slices.Concat(pr.queue, pr.inbox) {
+		if _, ok := in.(engine.Revoked); ok {
+			return true
+		}
+	}
+	return pr.swallowed
+}
+
+// position is where the client would fetch next, or -1.
+func (pr *process) position(p int32) int64 {
+	at := pr.positions[p]
+	if at < 0 && pr.w.pending[p] == nil { // fetched stable, before the first poll
+		at = max(pr.w.offsets[p].offset, 0)
+		if !pr.w.offsets[p].set {
+			at = pr.w.logs[p].start
+		}
+		pr.positions[p], pr.believed[p] = at, at
+	}
+	return at
+}
+
+func (pr *process) fetchable(p int32) bool {
+	at := pr.position(p)
+	return at >= 0 && !pr.paused[p] && at != pr.w.logs[p].end()
+}
+
+func (pr *process) pollable() bool {
+	if !pr.machine.WantPoll() {
+		return false
+	}
+	for p := range pr.positions {
+		if pr.fetchable(p) {
+			return true
+		}
+	}
+	return false
+}
+
 func (pr *process) poll() error {
 	var runs []engine.Run
 	for _, p := range slices.Sorted(maps.Keys(pr.positions)) {
-		if pr.positions[p] < 0 && pr.w.pending[p] == nil {
-			pr.positions[p] = pr.w.offsets[p].offset
-		}
-		at, log := pr.positions[p], pr.w.logs[p]
-		if at < 0 || pr.paused[p] || at >= int64(len(log)) {
+		if !pr.fetchable(p) {
 			continue
 		}
-		n := min(int64(len(log)), at+1+int64(pr.w.rng.IntN(3)))
-		runs = append(runs, engine.Run{Partition: p, Records: log[at:n]})
-		pr.positions[p] = n
+		at, l := pr.positions[p], pr.w.logs[p]
+		if pr.w.chance(400, "client skips a record") {
+			pr.w.excused[p]["gap"] = true
+			at++
+		}
+		if at > l.start && pr.w.chance(400, "client goes back") {
+			at--
+		}
+		if at < l.start || at > l.end() {
+			runs = append(runs, engine.Run{Partition: p, Err: errors.New("OFFSET_OUT_OF_RANGE")})
+			continue
+		}
+		to := min(l.end(), at+1+int64(pr.w.pick(3)))
+		if at == l.hole {
+			to = min(l.end(), max(to, at+2))
+		}
+		records := l.read(at, to)
+		pr.positions[p] = to
+		if len(records) > 0 {
+			runs = append(runs, engine.Run{Partition: p, Records: records})
+		}
 	}
 	if len(runs) == 0 {
 		return nil
@@ -148,7 +255,7 @@ func (pr *process) poll() error {
 }
 
 func (pr *process) performSync(e engine.Effect) error {
-	pr.note("  do %T", e)
+	pr.note("  %s", show(e))
 	switch e := e.(type) {
 	case engine.Pause:
 		pr.paused[e.Partition] = true
@@ -156,32 +263,41 @@ func (pr *process) performSync(e engine.Effect) error {
 		delete(pr.paused, e.Partition)
 	case engine.Begin:
 		pr.producing, pr.failed = true, nil
-		pr.txn = &transaction{slot: pr.slot, epoch: pr.epoch}
+		pr.txn = &transaction{slot: pr.slot}
 	case engine.Produce:
-		if pr.w.chance(60, "output not acknowledged") {
+		pr.txn.outputs = e.Outputs
+		switch {
+		case pr.epoch != pr.w.epochs[pr.slot]:
+			pr.failed = errors.New("INVALID_PRODUCER_EPOCH")
+		case pr.w.chance(60, "output not acknowledged"):
 			pr.failed = errors.New("produce failed")
 		}
-		pr.txn.outputs = e.Outputs
 	case engine.Release:
 		pr.held = false
 		if pr.producing {
 			pr.producing = false
-			pr.inbox = append(pr.inbox, engine.Produced{Err: pr.failed})
+			pr.pending = append(pr.pending, engine.Produced{Err: pr.failed})
 		}
 	case engine.Load:
 		if pr.w.chance(60, "redis away") {
-			pr.inbox = append(pr.inbox, engine.Loaded{Err: errors.New("redis is away")})
+			pr.pending = append(pr.pending, engine.Loaded{Err: errors.New("redis is away")})
 			return nil
 		}
-		var results []engine.LoadResult
-		for _, r := range e.Requests {
-			results = append(results, pr.w.load(r))
-		}
-		pr.inbox = append(pr.inbox, engine.Loaded{Results: results})
+		pr.loading, pr.loaded = slices.Clone(e.Requests), nil
 	case engine.End:
-		return pr.end(e)
+		pr.end(e)
 	case engine.Rewind:
 		pr.finish(false, nil)
 	}
 	return nil
+}
+
+// load reads one of the requests that the loop waits for.
+func (pr *process) load() {
+	pr.loaded = append(pr.loaded, pr.w.load(pr.loading[0]))
+	pr.loading = pr.loading[1:]
+	if len(pr.loading) == 0 {
+		pr.pending = append(pr.pending, engine.Loaded{Results: pr.loaded})
+		pr.loaded = nil
+	}
 }

@@ -17,57 +17,155 @@ type Config struct {
 	Slots      int
 	Steps      int // with faults; afterwards the run must settle by itself
 	CacheBytes int // 0: nothing stays cached beyond what is pinned
+	// Meddling lets an operator and the infrastructure do what the engine has
+	// to refuse.
+	Meddling bool
+	Trace    bool
+	// Without leaves out steps; the others do what they would have done, as
+	// far as they still can.
+	Without map[int]bool
 }
 
-// Result is what a run did.
+// ConfigOf is the shape that a campaign gives to a seed.
+func ConfigOf(seed uint64, steps int) Config {
+	return Config{
+		Seed: seed, Partitions: 1 + int(seed%3), Slots: 1 + int(seed/3%3), Steps: steps,
+		CacheBytes: int(seed%2) << 20, Meddling: seed/2%2 == 0,
+	}
+}
+
+// Result is what a run, or several, did.
 type Result struct {
-	Steps, Records, Commits, Replayed, Rebuilt int
-	Faults                                     map[string]int
+	Runs, Steps, Records, Commits, Replayed, Rebuilt int
+	Faults, Restarts, Refusals                       map[string]int
+}
+
+// Add sums two results up.
+func (r *Result) Add(o Result) {
+	r.Runs += o.Runs
+	r.Steps += o.Steps
+	r.Records += o.Records
+	r.Commits += o.Commits
+	r.Replayed += o.Replayed
+	r.Rebuilt += o.Rebuilt
+	r.Faults = sum(r.Faults, o.Faults)
+	r.Restarts = sum(r.Restarts, o.Restarts)
+	r.Refusals = sum(r.Refusals, o.Refusals)
+}
+
+func sum(to, from map[string]int) map[string]int {
+	if to == nil {
+		to = map[string]int{}
+	}
+	for k, n := range from {
+		to[k] += n
+	}
+	return to
+}
+
+func (r Result) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d runs, %d steps: %d records, %d commits, %d records replayed, %d partitions rebuilt\n", r.Runs, r.Steps, r.Records, r.Commits, r.Replayed, r.Rebuilt)
+	for _, table := range []struct {
+		name   string
+		counts map[string]int
+	}{{"faults", r.Faults}, {"refusals", r.Refusals}, {"sessions given up", r.Restarts}} {
+		fmt.Fprintf(&b, "%s:\n", table.name)
+		for _, k := range slices.Sorted(maps.Keys(table.counts)) {
+			fmt.Fprintf(&b, "%9d %s\n", table.counts[k], k)
+		}
+	}
+	return b.String()
+}
+
+// Missing returns what a campaign should have met and did not.
+func (r Result) Missing() []string {
+	var out []string
+	for _, f := range Faults {
+		if r.Faults[f] == 0 {
+			out = append(out, "fault: "+f)
+		}
+	}
+	for _, reason := range Reasons {
+		if r.Refusals[reason] == 0 {
+			out = append(out, "refusal: "+reason)
+		}
+	}
+	return out
 }
 
 // Violation is a broken invariant, with the way that led there.
 type Violation struct {
-	Seed  uint64
-	Step  int
-	Err   error
-	Trace []string
+	Config Config
+	Step   int // the step that broke it; Config.Steps: while settling
+	Err    error
+	Trace  []string
 }
 
 func (v *Violation) Error() string {
-	trace := v.Trace[max(0, len(v.Trace)-60):]
-	return fmt.Sprintf("seed %d, step %d: %v\n%s", v.Seed, v.Step, v.Err, strings.Join(trace, "\n"))
+	return fmt.Sprintf("seed %d, step %d: %v", v.Config.Seed, v.Step, v.Err)
 }
+
+// Unwrap returns what was broken.
+func (v *Violation) Unwrap() error { return v.Err }
 
 // sim is one run.
 type sim struct {
-	cfg    Config
-	w      *world
-	procs  []*process // by slot; nil: dead
-	result Result
-	calm   bool // faults have ceased
+	cfg     Config
+	w       *world
+	dice    *dice
+	procs   []*process // by slot; nil: dead
+	zombies []*process // their slots belong to others
+	result  Result
+	calm    bool // faults have ceased
 }
 
-// Run plays one seed.
-func Run(cfg Config) (Result, error) {
-	s := &sim{cfg: cfg, w: newWorld(cfg.Seed, cfg.Partitions), procs: make([]*process, cfg.Slots)}
+func newSim(cfg Config, ch chooser) *sim {
+	s := &sim{cfg: cfg, w: newWorld(ch, cfg.Partitions), procs: make([]*process, cfg.Slots)}
+	s.w.tracing = cfg.Trace
 	for i := range s.procs {
 		s.start(i)
 	}
 	s.rebalance()
-	for step := range cfg.Steps {
-		if err := s.step(); err != nil {
-			return s.result, s.violation(step, err)
-		}
+	return s
+}
+
+// Run plays one seed.
+func Run(cfg Config) (Result, error) {
+	d := newDice(cfg.Seed)
+	s := newSim(cfg, d)
+	s.dice = d
+	if err := s.play(); err != nil {
+		return s.result, err
 	}
-	if err := s.settle(); err != nil {
-		return s.result, s.violation(cfg.Steps, err)
-	}
-	s.result.Steps, s.result.Faults = cfg.Steps, s.w.faults
+	r := &s.result
+	r.Runs, r.Steps, r.Faults, r.Restarts, r.Refusals = 1, cfg.Steps, s.w.faults, s.w.restarts, s.w.refusals
 	return s.result, nil
 }
 
-func (s *sim) violation(step int, err error) error {
-	return &Violation{s.cfg.Seed, step, err, s.w.trace}
+// play plays the steps with faults, and settles.
+func (s *sim) play() (err error) {
+	at := 0
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			err = &Violation{s.cfg, at, err, s.w.trace}
+		}
+	}()
+	for at = range s.cfg.Steps {
+		if s.cfg.Without[at] {
+			continue
+		}
+		s.dice.step(uint64(at) + 1)
+		s.w.note("--- step %d", at)
+		if err := s.step(); err != nil {
+			return err
+		}
+	}
+	at = s.cfg.Steps
+	return s.settle()
 }
 
 func (s *sim) collect(pr *process) {
@@ -83,76 +181,77 @@ func (s *sim) start(slot int) {
 
 // step lets one thing happen.
 func (s *sim) step() error {
-	w := s.w
-	switch n := w.rng.IntN(1000); {
+	switch n := s.w.pick(1000); {
 	case n < 120:
-		w.append()
+		s.w.append()
 		s.result.Records++
 		return nil
-	case n < 126:
-		s.kill()
-	case n < 134:
-		w.faults["rebalance"]++
-		s.rebalance()
-	case n < 140:
-		s.stall()
-	case n < 143:
-		s.rollback()
-	case n < 145:
-		s.forget()
+	case n < 160:
+		return s.fault(n - 120)
+	case n < 168 && s.cfg.Meddling:
+		s.meddle()
+		return nil
 	}
 	return s.run()
 }
 
 // run lets one process do one thing.
 func (s *sim) run() error {
-	slot := s.w.rng.IntN(len(s.procs))
-	pr := s.procs[slot]
+	n := s.w.pick(len(s.procs) + len(s.zombies))
+	if n >= len(s.procs) {
+		return s.runZombie(n - len(s.procs))
+	}
+	pr := s.procs[n]
 	switch {
 	case pr == nil:
-		s.start(slot)
+		s.w.note("slot %d starts", n)
+		s.start(n)
 		s.rebalance()
 		return nil
 	case pr.stalled > 0 && !s.calm:
 		pr.stalled--
 		return nil
-	}
-	err := pr.step()
-	if err == nil && pr.generation != s.w.generation && !pr.held && s.w.rng.IntN(4) == 0 {
+	case pr.generation != s.w.generation && !pr.held && s.w.pick(4) == 0:
 		s.rebalance() // it finds out, and joins again
+		return nil
 	}
+	return s.advance(pr)
+}
+
+// advance lets a process do one thing, and replaces a session that gave up.
+func (s *sim) advance(pr *process) error {
+	n := pr.choices()
+	if n == 0 {
+		return nil
+	}
+	err := pr.step(s.w.pick(n))
 	if errors.Is(err, errRestart) {
 		s.collect(pr)
-		s.start(slot)
+		s.start(pr.slot)
 		s.rebalance()
 		return nil
 	}
 	return err
 }
 
-// kill ends a process without a word. What it had pending stays pending until
-// its slot returns.
-func (s *sim) kill() {
-	slot := s.w.rng.IntN(len(s.procs))
-	if s.procs[slot] == nil {
-		return
+// runZombie lets a process go on whose slot was taken, until it finds out.
+func (s *sim) runZombie(i int) error {
+	pr := s.zombies[i]
+	n := pr.choices()
+	if n > 0 {
+		err := pr.step(s.w.pick(n))
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, errRestart) {
+			return err
+		}
+	} else if !s.calm {
+		return nil
 	}
-	s.w.faults["kill"]++
-	s.collect(s.procs[slot])
-	s.procs[slot] = nil
-	s.rebalance()
-}
-
-// stall stops a process long enough to be kicked out of the group: it wakes
-// and goes on as if nothing had happened.
-func (s *sim) stall() {
-	pr := s.procs[s.w.rng.IntN(len(s.procs))]
-	if pr == nil {
-		return
-	}
-	s.w.faults["stall"]++
-	pr.stalled = 20 + s.w.rng.IntN(100)
-	s.rebalance()
+	s.collect(pr)
+	s.zombies = append(s.zombies[:i:i], s.zombies[i+1:]...)
+	return nil
 }
 
 // rebalance gives the partitions to the members that answer. One that holds
@@ -162,7 +261,7 @@ func (s *sim) rebalance() {
 	w := s.w
 	var members []*process
 	for _, pr := range s.procs {
-		if pr == nil || pr.held || pr.stalled > 0 {
+		if pr == nil || pr.held || pr.stalled > 0 && !s.calm {
 			continue
 		}
 		if pr.generation != w.generation && len(pr.positions) > 0 {
@@ -177,49 +276,52 @@ func (s *sim) rebalance() {
 	for p := range w.owner {
 		var next *process
 		if len(members) > 0 {
-			next = members[w.rng.IntN(len(members))]
+			next = members[w.pick(len(members))]
 		}
-		old := w.owner[p]
-		holds := old != nil && old.generation == w.generation && old.holds(int32(p))
-		if holds && old == next {
-			continue // sticky
-		}
-		if holds {
-			old.receive(engine.Revoked{Partitions: []int32{int32(p)}})
-		}
-		w.owner[p] = next
-		if next != nil {
-			next.receive(engine.Assigned{Partitions: []int32{int32(p)}})
-		}
+		s.give(int32(p), next)
 	}
-	w.note("generation %d", w.generation)
+	w.note("the group's generation is %d", w.generation)
 }
 
-// rollback sets one partition of Redis to an older copy of itself.
-func (s *sim) rollback() {
-	p := s.w.rng.IntN(len(s.w.views))
-	if h := s.w.history[p]; len(h) > 0 {
-		s.w.faults["redis rolled back"]++
-		s.w.views[p] = h[s.w.rng.IntN(len(h))].clone()
+// give assigns one partition.
+func (s *sim) give(p int32, next *process) {
+	w := s.w
+	old := w.owner[p]
+	holds := old != nil && old.generation == w.generation && old.holds(p)
+	if holds && old == next {
+		return // sticky
+	}
+	if holds {
+		old.receive(engine.Revoked{Partitions: []int32{p}})
+	}
+	w.owner[p] = next
+	if next != nil {
+		next.receive(engine.Assigned{Partitions: []int32{p}})
 	}
 }
 
-// forget loses a partition's meta, or one of its buckets with its sentinel.
-func (s *sim) forget() {
-	v := s.w.views[s.w.rng.IntN(len(s.w.views))]
-	if s.w.rng.IntN(2) == 0 {
-		s.w.faults["redis lost a meta hash"]++
-		v.meta = engine.Meta{}
-		return
-	}
-	s.w.faults["redis lost a bucket"]++
-	v.meta.Intact = false
-	clear(v.values)
-}
-
-// settle ends the faults and waits for R = K = end, which must come unattended.
+// settle ends the faults, repairs what was changed, and waits for R = K = end,
+// which must come unattended. One more event for each participant makes sure
+// that every bucket is looked at: what an idle partition lost shows only then.
 func (s *sim) settle() error {
 	w := s.w
+	if s.dice != nil {
+		s.dice.step(0)
+	}
+	w.note("--- settle")
+	for len(w.wire) > 0 {
+		if err := w.land(0); err != nil {
+			return err
+		}
+	}
+	for p := range w.logs {
+		if w.changed[p] != "" {
+			s.repair(p)
+		}
+		for _, key := range []string{"p0", "p1", "p2", "p3", "p4"} {
+			w.add(int32(p), key, "last")
+		}
+	}
 	s.calm = true
 	for i := range s.procs {
 		if s.procs[i] == nil {
@@ -227,33 +329,44 @@ func (s *sim) settle() error {
 		}
 		s.procs[i].stalled = 0
 	}
+	w.chooser = faultless{w.chooser}
 	s.rebalance()
-	for range 40_000 {
+	for range 60_000 {
 		if s.done() {
-			break
+			return s.final()
 		}
 		if err := s.run(); err != nil {
 			return err
 		}
 	}
-	if !s.done() {
-		return fmt.Errorf("I8: it does not settle: %s", s.where())
-	}
-	for p := range w.logs {
-		if err := w.checkView(int32(p)); err != nil {
+	return fmt.Errorf("I8: it does not settle: %s", s.where())
+}
+
+// final looks at everything once more.
+func (s *sim) final() error {
+	for p := range s.w.logs {
+		s.w.tainted[p] = false
+		if err := s.w.checkView(int32(p)); err != nil {
 			return err
 		}
 	}
-	for _, pr := range s.procs {
-		s.collect(pr)
+	for _, pr := range slices.Concat(s.procs, s.zombies) {
+		if pr != nil {
+			s.collect(pr)
+		}
 	}
 	return nil
 }
 
+// faultless chooses without faults.
+type faultless struct{ chooser }
+
+func (faultless) fault(int) bool { return false }
+
 func (s *sim) done() bool {
-	for p, log := range s.w.logs {
-		end := int64(len(log))
-		if s.w.offsets[p].offset != end || s.w.views[p].meta.Applied != end || !s.w.views[p].meta.Intact && end > 0 {
+	for p, l := range s.w.logs {
+		v, end := s.w.views[p], l.end()
+		if s.w.offsets[p].offset != end || v.meta.Applied != end || !v.whole() && end > 0 {
 			return false
 		}
 	}
@@ -262,8 +375,8 @@ func (s *sim) done() bool {
 
 func (s *sim) where() string {
 	var b strings.Builder
-	for p, log := range s.w.logs {
-		fmt.Fprintf(&b, "[partition %d: R %d (intact %t) K %d end %d] ", p, s.w.views[p].meta.Applied, s.w.views[p].meta.Intact, s.w.offsets[p].offset, len(log))
+	for p, l := range s.w.logs {
+		fmt.Fprintf(&b, "[partition %d: R %d (whole %t) K %d end %d] ", p, s.w.views[p].meta.Applied, s.w.views[p].whole(), s.w.offsets[p].offset, l.end())
 	}
 	for _, pr := range s.procs {
 		fmt.Fprintf(&b, "[slot %d: %+v] ", pr.slot, pr.machine.Status())

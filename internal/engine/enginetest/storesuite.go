@@ -146,13 +146,11 @@ func storeMany(t *testing.T, s engine.Store) {
 }
 
 // NewStore returns the simulated store as an engine.Store.
-func NewStore(partitions int) engine.Store { return simStore{newWorld(1, partitions)} }
+func NewStore(partitions int) engine.Store { return simStore{newWorld(newDice(1), partitions)} }
 
 type simStore struct{ w *world }
 
-func (s simStore) Meta(_ context.Context, p int32) (engine.Meta, error) {
-	return s.w.views[p].meta, nil
-}
+func (s simStore) Meta(_ context.Context, p int32) (engine.Meta, error) { return s.w.metaOf(p), nil }
 
 func (s simStore) Load(_ context.Context, p int32, generation string, keys []string) (engine.Meta, [][]byte, error) {
 	got := s.w.load(engine.LoadRequest{Partition: p, Generation: generation, Keys: keys})
@@ -160,8 +158,7 @@ func (s simStore) Load(_ context.Context, p int32, generation string, keys []str
 }
 
 func (s simStore) Apply(_ context.Context, p int32, m engine.Move) (engine.Meta, error) {
-	s.w.move(p, m)
-	return s.w.views[p].meta, nil
+	return s.w.move(p, m), nil
 }
 
 func (s simStore) Init(_ context.Context, p int32, old engine.Meta, token string, start int64) (engine.Meta, error) {

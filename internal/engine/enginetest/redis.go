@@ -1,0 +1,117 @@
+package enginetest
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/veltrix/veltrix/internal/engine"
+)
+
+// buckets is the number of hashes that hold a partition's values.
+const buckets = 2
+
+func bucketOf(key string) int { return int(key[len(key)-1]) % buckets }
+
+// view is a partition in Redis. Its meta says nothing of Intact: what a reply
+// says of it depends on the buckets that the request touches.
+type view struct {
+	meta   engine.Meta
+	lost   [buckets]bool     // without a sentinel
+	values map[string][]byte // generation + "/" + participant
+}
+
+func (v *view) clone() *view { return &view{v.meta, v.lost, maps.Clone(v.values)} }
+
+func (v *view) whole() bool { return v.lost == [buckets]bool{} }
+
+// seen is the meta as answered to a request that touches these keys.
+func (v *view) seen(keys ...string) engine.Meta {
+	m := v.meta
+	m.Intact = m.Exists
+	for _, key := range keys {
+		m.Intact = m.Intact && !v.lost[bucketOf(key)]
+	}
+	return m
+}
+
+// metaOf is the store's Meta: it looks at every bucket.
+func (w *world) metaOf(p int32) engine.Meta {
+	m := w.views[p].meta
+	m.Intact = m.Exists && w.views[p].whole()
+	return m
+}
+
+// load is the store's Load.
+func (w *world) load(r engine.LoadRequest) engine.LoadResult {
+	v := w.views[r.Partition]
+	out := engine.LoadResult{Meta: v.seen(r.Keys...)}
+	for _, key := range r.Keys {
+		out.Values = append(out.Values, v.values[r.Generation+"/"+key])
+	}
+	return out
+}
+
+// move is the store's Apply: the compare-and-set.
+func (w *world) move(p int32, m engine.Move) engine.Meta {
+	v := w.views[p]
+	keys := make([]string, len(m.Values))
+	for i := range m.Values {
+		keys[i] = m.Values[i].Key
+	}
+	seen := v.seen(keys...)
+	if !seen.Intact || !seen.Same(engine.Meta{Exists: true, Token: m.Token, Generation: m.Generation, Applied: m.From}) {
+		return seen
+	}
+	w.history[p] = append(w.history[p], v.clone())
+	for _, kv := range m.Values {
+		v.values[m.Generation+"/"+kv.Key] = kv.Value
+	}
+	v.meta.Applied, v.meta.Chain, v.meta.Digest = m.To, m.Chain, m.Digest
+	return v.seen(keys...)
+}
+
+// init is the store's Init. The values of older generations stay: deleting
+// them is not part of the same step.
+func (w *world) init(p int32, old engine.Meta, token string, start int64) engine.Meta {
+	v := w.views[p]
+	if v.meta.Exists == old.Exists && (!old.Exists || v.meta.Same(old)) {
+		w.inits++
+		v.meta = engine.Meta{Exists: true, Token: token, Generation: fmt.Sprint("g", w.inits), Start: start, Applied: start}
+		v.lost = [buckets]bool{}
+	}
+	return v.seen()
+}
+
+// flight is a request that was sent and has not arrived, whatever became of
+// its sender.
+type flight struct {
+	from   *process
+	effect engine.Effect
+}
+
+// land lets a request in flight arrive. Its sender gets the answer only if it
+// still waits for it.
+func (w *world) land(i int) error {
+	f := w.wire[i]
+	w.wire = append(w.wire[:i:i], w.wire[i+1:]...)
+	f.from.note("lands late: %s", show(f.effect))
+	in, err := w.serve(f.effect)
+	if err != nil {
+		return err
+	}
+	f.from.answer(f.effect, in)
+	return nil
+}
+
+// serve performs a write on Redis, and checks what it left.
+func (w *world) serve(e engine.Effect) (engine.Input, error) {
+	switch e := e.(type) {
+	case engine.Flush:
+		meta := w.move(e.Partition, e.Move)
+		return engine.Flushed{Partition: e.Partition, Epoch: e.Epoch, Meta: meta}, w.checkView(e.Partition)
+	case engine.Init:
+		meta := w.init(e.Partition, e.Old, e.Token, e.Start)
+		return engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: meta}, nil
+	}
+	panic(fmt.Sprintf("%T is no write", e))
+}
