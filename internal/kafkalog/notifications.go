@@ -103,6 +103,10 @@ func (n *Notifications) Poll(ctx context.Context, recordsMax int) ([]delivery.Fe
 		switch err := t.Err; {
 		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		case errors.Is(err, kgo.ErrClientClosed):
+		case passing(err):
+			// The brokers are away. The client joins and fetches again by itself;
+			// what was held is reported as lost, and assigned anew.
+			n.log.Warn("the brokers cannot be reached; nothing is delivered meanwhile", "error", err)
 		case errors.Is(err, kerr.OffsetOutOfRange):
 			fatal = errors.Join(fatal, n.outOfRange(ctx, t.Topic, t.Partition))
 		default:
