@@ -33,6 +33,7 @@ type process struct {
 	revoked    bool // since the last End
 	swallowed  bool // since the last End, a revocation was not reported
 	refused    bool // a partition was, since the last Recheck
+	broken     bool // its client told of a fatal error
 	txn        *transaction
 	failed     error
 	producing  bool
@@ -96,6 +97,9 @@ func (pr *process) receive(in engine.Input) {
 // errRestart asks the schedule for a new session.
 var errRestart = errors.New("restart")
 
+// errHeld is a deadlock: End lets a rebalance in that waits for Release.
+var errHeld = errors.New("held: End while rebalances are held back waits for itself")
+
 // choices is the number of things that the process can do now: let one effect
 // beside the loop go on, or let the loop go on.
 func (pr *process) choices() int {
@@ -141,8 +145,9 @@ func (pr *process) step(choice int) error {
 // idle seals what was gathered, polls, or tries refused partitions again.
 func (pr *process) idle() error {
 	if pr.refused && pr.machine.Gathered() == 0 && pr.w.pick(4) == 0 {
-		pr.refused = false
-		return pr.take(engine.Recheck{})
+		err := pr.take(engine.Recheck{})
+		pr.refused = slices.ContainsFunc(pr.machine.Status(), func(s engine.Status) bool { return s.Phase == "refused" })
+		return err
 	}
 	if pr.machine.Gathered() > 0 && (!pr.pollable() || pr.w.pick(3) == 0) {
 		return pr.take(engine.Seal{})
@@ -265,12 +270,15 @@ func (pr *process) performSync(e engine.Effect) error {
 		pr.producing, pr.failed = true, nil
 		pr.txn = &transaction{slot: pr.slot}
 	case engine.Produce:
-		pr.txn.outputs = e.Outputs
 		switch {
 		case pr.epoch != pr.w.epochs[pr.slot]:
 			pr.failed = errors.New("INVALID_PRODUCER_EPOCH")
+		case pr.broken:
+			pr.failed = errors.New("the client has failed")
 		case pr.w.chance(60, "output not acknowledged"):
 			pr.failed = errors.New("produce failed")
+		default:
+			pr.txn.outputs = e.Outputs
 		}
 	case engine.Release:
 		pr.held = false
@@ -285,8 +293,14 @@ func (pr *process) performSync(e engine.Effect) error {
 		}
 		pr.loading, pr.loaded = slices.Clone(e.Requests), nil
 	case engine.End:
+		if pr.held {
+			return errHeld
+		}
 		pr.end(e)
 	case engine.Rewind:
+		if pr.held {
+			return errHeld
+		}
 		pr.finish(false, nil)
 	}
 	return nil

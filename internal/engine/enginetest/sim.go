@@ -20,6 +20,7 @@ type Config struct {
 	// Meddling lets an operator and the infrastructure do what the engine has
 	// to refuse.
 	Meddling bool
+	Calm     bool // nothing goes wrong at all
 	Trace    bool
 	// Without leaves out steps; the others do what they would have done, as
 	// far as they still can.
@@ -135,6 +136,9 @@ func Run(cfg Config) (Result, error) {
 	d := newDice(cfg.Seed)
 	s := newSim(cfg, d)
 	s.dice = d
+	if cfg.Calm {
+		s.w.chooser = faultless{d}
+	}
 	if err := s.play(); err != nil {
 		return s.result, err
 	}
@@ -186,7 +190,7 @@ func (s *sim) step() error {
 		s.w.append()
 		s.result.Records++
 		return nil
-	case n < 160:
+	case n < 160 && !s.cfg.Calm:
 		return s.fault(n - 120)
 	case n < 168 && s.cfg.Meddling:
 		s.meddle()

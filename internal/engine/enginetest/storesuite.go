@@ -93,6 +93,9 @@ func storeStale(t *testing.T, s engine.Store) {
 			t.Errorf("a move from %s answered %+v, %v", name, got, err)
 		}
 	}
+	if got, err := s.Init(ctx, 0, m, suiteToken, 7); err != nil || got.Applied != 12 || got.Generation != m.Generation {
+		t.Errorf("a beginning instead of an older position answered %+v, %v", got, err)
+	}
 	_, values, err := s.Load(ctx, 0, m.Generation, []string{"ada", "eve"})
 	if err != nil || string(values[0]) != "new" || values[1] != nil {
 		t.Fatalf("stale moves left %q, %v", values, err)
