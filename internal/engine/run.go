@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // run is consecutive records of one partition on their way through a batch or
@@ -16,6 +17,7 @@ type run struct {
 	items   []Item
 	entries []*entry // parallel to items; nil where no state is needed
 	asked   []*entry // entries whose load this run asked for
+	accept  []int64  // positions at which what is asked for may be read
 	touched []*entry // entries with an overlay, in the order of first touch
 	stamp   Stamp    // at to, once folded
 	values  []KeyValue
@@ -46,6 +48,13 @@ func (m *Machine) prepare(r *run) []string {
 	r.items = make([]Item, len(r.records))
 	r.entries = make([]*entry, len(r.records))
 	var keys []string
+	// What is asked for has no unacknowledged change, so it reads the same
+	// before and after each move that is under way now. The answer may come
+	// after the acknowledgement of a move that it was read before.
+	r.accept = append(r.accept[:0], r.p.meta.Applied)
+	for i := range r.p.flushes {
+		r.accept = append(r.accept, r.p.flushes[i].To)
+	}
 	for i := range r.records {
 		item := m.fold.Decode(&r.records[i])
 		r.items[i] = item
@@ -68,16 +77,12 @@ func (m *Machine) prepare(r *run) []string {
 
 // fill puts loaded values into the entries that the run asked for. The
 // position they were read with must be one that this machine put there: what
-// Redis acknowledged, or the target of the move in flight.
+// Redis had acknowledged when they were asked for, or the target of a move that
+// was under way.
 func (m *Machine) fill(r *run, got LoadResult) error {
 	p := r.p
-	want := Meta{Exists: true, Token: m.token, Generation: p.meta.Generation, Applied: p.meta.Applied}
-	verified := got.Meta.Intact && got.Meta.Same(want)
-	if len(p.flushes) > 0 {
-		want.Applied = p.flushes[0].To
-		verified = verified || got.Meta.Intact && got.Meta.Same(want)
-	}
-	if !verified {
+	ours := Meta{Exists: true, Token: m.token, Generation: p.meta.Generation, Applied: got.Meta.Applied}
+	if !got.Meta.Intact || !got.Meta.Same(ours) || !slices.Contains(r.accept, got.Meta.Applied) {
 		return fmt.Errorf("partition %d: redis is at offset %d (intact: %t) of token %q, expected %d", p.id, got.Meta.Applied, got.Meta.Intact, got.Meta.Token, p.meta.Applied)
 	}
 	for i, e := range r.asked {
