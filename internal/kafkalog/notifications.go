@@ -103,10 +103,11 @@ func (n *Notifications) Poll(ctx context.Context, recordsMax int) ([]delivery.Fe
 		switch err := t.Err; {
 		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		case errors.Is(err, kgo.ErrClientClosed):
-		case passing(err):
-			// The brokers are away. The client joins and fetches again by itself;
-			// what was held is reported as lost, and assigned anew.
-			n.log.Warn("the brokers cannot be reached; nothing is delivered meanwhile", "error", err)
+		case passing(err), rejoins(err):
+			// The brokers are away, or the group went on without us. The client
+			// joins and fetches again by itself; what was held is reported as lost,
+			// and assigned anew.
+			n.log.Warn("not in the group for the moment; nothing is delivered meanwhile", "error", err)
 		case errors.Is(err, kerr.OffsetOutOfRange):
 			fatal = errors.Join(fatal, n.outOfRange(ctx, t.Topic, t.Partition))
 		default:
@@ -203,3 +204,21 @@ func (n *Notifications) Commit(ctx context.Context, offsets map[delivery.TopicPa
 
 // Close implements delivery.Source.
 func (n *Notifications) Close() { n.cl.CloseAllowingRebalance() }
+
+// rejoins says that a member was put out of its group, by a stall or an outage,
+// and comes back by itself. What its configuration forbids does not.
+func rejoins(err error) bool {
+	var session *kgo.ErrGroupSession
+	if !errors.As(err, &session) {
+		return false
+	}
+	for _, lasting := range []error{
+		kerr.FencedInstanceID, kerr.GroupAuthorizationFailed, kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed,
+		kerr.InvalidSessionTimeout, kerr.InconsistentGroupProtocol, kerr.InvalidGroupID, kerr.SaslAuthenticationFailed,
+	} {
+		if errors.Is(err, lasting) {
+			return false
+		}
+	}
+	return true
+}
