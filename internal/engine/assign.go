@@ -86,7 +86,7 @@ func (m *Machine) decide(p *partition, c Committed) {
 	meta := p.meta
 	switch {
 	case err != nil:
-		m.refuse(p, refuseStamp(p.id, c, err))
+		m.refuse(p, refuseStamp(p.id, c, meta, err))
 		return
 	case stamp.Token != m.token:
 		m.refuse(p, refuseToken(p.id, c, stamp.Token, m.token))

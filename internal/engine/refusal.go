@@ -15,11 +15,22 @@ func (r Refusal) String() string { return r.Sentence + "; " + r.Fix }
 
 const paused = "its events wait and nothing is lost"
 
-func refuseStamp(id int32, c Committed, err error) Refusal {
+// restore says how the lost commit is put back: the view remembers the stamp
+// that belongs to its position. Where the commit was ahead of the view, its
+// outputs beyond that position would be written again, hence the condition.
+func restore(m Meta) string {
+	if !m.Exists || !m.Intact {
+		return "restore the group's offset and its metadata from a backup"
+	}
+	stamp := Stamp{Token: m.Token, Start: m.Start, Chain: m.Chain, Digest: m.Digest}
+	return fmt.Sprintf("if no notification or reject has a veltrix-source-offset of %d or more: with all processors stopped, commit offset %d with the metadata %q for the group by an admin client, then run veltrix verify", m.Applied, m.Applied, stamp)
+}
+
+func refuseStamp(id int32, c Committed, m Meta, err error) Refusal {
 	return Refusal{
 		"stamp",
 		fmt.Sprintf("partition %d: the committed offset %d was not written by Veltrix: %v; somebody reset the group's offsets, and going on would count events twice or skip them; %s", id, c.Offset, err, paused),
-		"restore the offset that was there, or run: veltrix verify, to see what differs",
+		restore(m),
 	}
 }
 
@@ -35,7 +46,7 @@ func refuseReset(id int32, c Committed, m Meta) Refusal {
 	return Refusal{
 		"reset",
 		fmt.Sprintf("partition %d: Redis has applied up to %d and the group's committed offset is %d: the offset went back, and going on would notify players twice; %s", id, m.Applied, c.Offset, paused),
-		fmt.Sprintf("restore the group's offset to %d with its metadata, or run: veltrix verify", m.Applied),
+		restore(m),
 	}
 }
 
@@ -43,7 +54,7 @@ func refuseNoCommit(id int32, c Committed, m Meta) Refusal {
 	return Refusal{
 		"no-commit",
 		fmt.Sprintf("partition %d: nothing is committed, but it was processed before (manifest: %t, Redis: offset %d of token %q): the group was deleted or its offsets expired; %s", id, c.Initialized, m.Applied, m.Token, paused),
-		"restore the group's offsets, or choose a new prefix to start from nothing",
+		restore(m),
 	}
 }
 
