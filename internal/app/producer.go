@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -63,7 +64,12 @@ func (p *Producer) Run(ctx context.Context) error {
 	if p.program != nil {
 		options.Schema = p.program.Schema()
 		space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: manifest.Generation, Buckets: p.rt.Config.Processor.Buckets}
+		kafka, err := p.rt.Kafka("producer")
+		if err != nil {
+			return err
+		}
 		options.States = &states{
+			kafka: kafka,
 			store: redisstore.NewState(client, space), partitions: manifest.Partitions, schema: options.Schema,
 			token: stateToken(manifest, options.Schema, space.Buckets), timeout: 5 * time.Second,
 		}
@@ -144,6 +150,7 @@ type states struct {
 	partitions int32
 	schema     *participant.Schema
 	token      string // of the states that schema reads
+	kafka      kafkalog.Config
 	timeout    time.Duration
 }
 
@@ -154,6 +161,16 @@ func stateToken(m *kafkalog.Manifest, schema *participant.Schema, buckets int) s
 	}.String()
 }
 
+// absent tells a partition that has no view yet from one whose view is gone: of
+// the latter, nobody can say that a participant has no events.
+func (s *states) absent(ctx context.Context, partition int32) error {
+	manifest, err := kafkalog.ReadManifest(ctx, s.kafka)
+	if err == nil && manifest != nil && slices.Contains(manifest.Initialized, partition) {
+		return fmt.Errorf("the view of partition %d is gone from Redis; a processor brings it back", partition)
+	}
+	return err
+}
+
 // Participant implements ingest.StateReader.
 func (s *states) Participant(ctx context.Context, id string) (*ingest.Participant, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
@@ -161,8 +178,11 @@ func (s *states) Participant(ctx context.Context, id string) (*ingest.Participan
 	partition := wire.PartitionFor([]byte(id), s.partitions)
 	for {
 		meta, err := s.store.Meta(ctx, partition)
-		if err != nil || !meta.Exists {
+		if err != nil {
 			return nil, err
+		}
+		if !meta.Exists {
+			return nil, s.absent(ctx, partition)
 		}
 		if err := s.readable(meta); err != nil {
 			return nil, err

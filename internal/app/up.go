@@ -16,6 +16,7 @@ import (
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/service"
 	"github.com/veltrix/veltrix/internal/telemetry"
@@ -65,6 +66,9 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 	}()
 	opts := kafkalog.TopicPlanOptions{Profile: u.cfg.Profile}
 	if _, err := u.rt.Topics(ctx, opts, kafkalog.ApplyTopics); err != nil {
+		return err
+	}
+	if err := u.refill(ctx); err != nil {
 		return err
 	}
 	if err := u.listen(ctx); err != nil {
@@ -120,6 +124,29 @@ func (u *Up) start(ctx context.Context, version string) error {
 	u.print("broker    embedded, data in %s (%s)", u.DataDir, cluster.Brokers[0])
 	u.print("redis     %s at %s", cluster.RedisKind, cluster.RedisAddr)
 	return nil
+}
+
+// refill lets the notifier begin anew where the embedded broker remembers what
+// was delivered and Redis does not: without a redis-server, inboxes end with
+// the process. States come back from the log by themselves.
+func (u *Up) refill(ctx context.Context) error {
+	if u.cluster == nil || u.cfg.Explicit("kafka.brokers") {
+		return nil
+	}
+	client, err := u.rt.awaitRedis(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	used, err := redisstore.HasTokenSecret(ctx, client, u.cfg.Prefix)
+	if err != nil || used {
+		return err
+	}
+	kafka, err := u.rt.Kafka("up")
+	if err != nil {
+		return err
+	}
+	return kafkalog.ForgetGroup(ctx, kafka, kafka.NotifierGroup())
 }
 
 // listen opens the listeners, so that their addresses can be shown before the

@@ -40,7 +40,7 @@ func (u *Up) watch(ctx context.Context, count int, done func()) error {
 		}
 		now := u.look(ctx)
 		if now.applied != last.applied || now.notified != last.notified {
-			rate := float64(now.applied-last.applied) / now.at.Sub(last.at).Seconds()
+			rate := float64(max(now.applied-last.applied, 0)) / now.at.Sub(last.at).Seconds()
 			u.print("%6.1fs  loaded %d/%d  applied %d (%.0f/s)  notified %d  lag %d",
 				now.at.Sub(u.began).Seconds(), now.appended, count, now.applied, rate, now.notified, now.lag+now.waiting)
 		}

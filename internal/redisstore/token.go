@@ -28,3 +28,13 @@ func TokenSecret(ctx context.Context, client redis.UniversalClient, prefix strin
 	}
 	return secret, nil
 }
+
+// HasTokenSecret reports whether a notifier has ever used this Redis under
+// prefix.
+func HasTokenSecret(ctx context.Context, client redis.UniversalClient, prefix string) (bool, error) {
+	n, err := client.Exists(ctx, tokenSecretKey(prefix)).Result()
+	if err != nil {
+		return false, fmt.Errorf("look for the token secret: %w", err)
+	}
+	return n > 0, nil
+}
