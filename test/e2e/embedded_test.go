@@ -18,7 +18,7 @@ func TestPipelineEmbedded(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cluster.Close() })
-	d := deploy(t, place{cluster.Brokers, cluster.RedisAddr, cluster.BootID}, partitions, source)
+	d := deploy(t, place{brokers: cluster.Brokers, redis: cluster.RedisAddr, bootID: cluster.BootID}, partitions, source)
 	began := time.Now()
 	d.notifier()
 	_, stop := d.processor()

@@ -71,6 +71,7 @@ type place struct {
 	brokers []string
 	redis   string
 	bootID  string // of an embedded broker
+	copies  int16  // of each topic; 0 is 1
 }
 
 // deploy applies the topics under the test's own prefix, and compiles the rules.
@@ -96,7 +97,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	d.must(err)
 	d.kafka, err = d.rt.Kafka("test")
 	d.must(err)
-	_, err = kafkalog.ApplyTopics(t.Context(), d.kafka, kafkalog.TopicPlanOptions{Profile: "dev", Partitions: partitions, Replication: 1})
+	_, err = kafkalog.ApplyTopics(t.Context(), d.kafka, kafkalog.TopicPlanOptions{Profile: "dev", Partitions: partitions, Replication: max(at.copies, 1)})
 	d.must(err)
 	manifest, err := kafkalog.ReadManifest(t.Context(), d.kafka)
 	d.must(err)
@@ -187,7 +188,7 @@ func (d *deployment) look(ctx context.Context, without ...int32) (p progress) {
 	p.settled = true
 	bounds, err := kafkalog.Bounds(ctx, d.kafka, d.kafka.Topic("events"))
 	if err != nil {
-		return progress{errs: err.Error()}
+		return progress{errs: "events: " + err.Error()}
 	}
 	for _, b := range bounds {
 		if skip[b.Partition] {
@@ -206,7 +207,7 @@ func (d *deployment) look(ctx context.Context, without ...int32) (p progress) {
 		p.settled = p.settled && b.End == k && (k == meta.Applied || c.Absent)
 	}
 	if p.stable, p.delivered, err = d.delivery(ctx); err != nil {
-		return progress{errs: err.Error()}
+		return progress{errs: "notifications: " + err.Error()}
 	}
 	return p
 }
@@ -218,9 +219,14 @@ func (d *deployment) delivery(ctx context.Context) (stable, delivered int64, err
 	if err != nil {
 		return 0, 0, err
 	}
-	offsets, err := d.admin.FetchOffsets(ctx, d.kafka.NotifierGroup())
+	cl, err := kgo.NewClient(d.kafka.Options()...) // a new one knows no coordinator that is gone
 	if err != nil {
 		return 0, 0, err
+	}
+	defer cl.Close()
+	offsets, err := kadm.NewClient(cl).FetchOffsets(ctx, d.kafka.NotifierGroup())
+	if err != nil {
+		return 0, 0, fmt.Errorf("fetch the notifiers' offsets: %w", err)
 	}
 	for _, b := range bounds {
 		stable += b.Stable
