@@ -7,8 +7,8 @@ import "math/rand/v2"
 type chooser interface {
 	// pick returns a number below n.
 	pick(n int) int
-	// fault reports whether a fault strikes here; odds is 1 in n.
-	fault(n int) bool
+	// fault reports whether the named fault strikes here; its odds are 1 in n.
+	fault(n int, name string) bool
 }
 
 // dice choose at random. Each step throws dice of its own, so that a run
@@ -24,6 +24,6 @@ func newDice(seed uint64) *dice {
 	return &dice{seed, pcg, rand.New(pcg)}
 }
 
-func (d *dice) step(n uint64)    { d.pcg.Seed(d.seed, n) }
-func (d *dice) pick(n int) int   { return d.rng.IntN(n) }
-func (d *dice) fault(n int) bool { return d.rng.IntN(n) == 0 }
+func (d *dice) step(n uint64)              { d.pcg.Seed(d.seed, n) }
+func (d *dice) pick(n int) int             { return d.rng.IntN(n) }
+func (d *dice) fault(n int, _ string) bool { return d.rng.IntN(n) == 0 }

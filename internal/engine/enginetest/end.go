@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/veltrix/veltrix/internal/engine"
 )
@@ -36,15 +37,7 @@ func (pr *process) end(e engine.End) {
 		return
 	}
 	t.offsets = e.Offsets
-	for p := range e.Offsets {
-		if pr.w.pending[p] != nil {
-			pr.finish(false, errors.New("CONCURRENT_TRANSACTIONS"))
-			return
-		}
-	}
-	for p := range e.Offsets {
-		pr.w.pending[p] = t
-	}
+	pr.w.pending = append(slices.Clone(pr.w.pending), t)
 	pr.ending = true // the second half is another step, unless the process dies
 }
 
@@ -57,9 +50,7 @@ func (pr *process) endTxn() error {
 		pr.finish(false, errors.New("INVALID_TXN_STATE"))
 		return nil
 	}
-	for p := range t.offsets {
-		pr.w.pending[p] = nil
-	}
+	pr.w.settled(t)
 	switch {
 	case pr.w.chance(40, "committed, but answered not committed"):
 		err := pr.w.commit(t)

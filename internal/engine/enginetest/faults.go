@@ -7,7 +7,7 @@ import (
 // Faults names everything that a schedule does to a run. Each of them has to
 // happen in a campaign.
 var Faults = []string{
-	"kill", "stall", "replaced by another process", "rebalance", "revocation never reported", "transaction timed out",
+	"kill", "stall", "replaced by another process", "rebalance", "revocation never reported", "transaction timed out", "killed while its commit is on the way",
 	"output not acknowledged", "redis away", "write not sent", "write delayed", "write applied, answer lost",
 	"committed, but answered not committed", "committed, but answered with an error",
 	"not committed, answered with an error", "not committed without a fault",
@@ -52,6 +52,9 @@ func (s *sim) kill(slot int) {
 	}
 	s.w.count("kill")
 	s.w.note("slot %d is killed", slot)
+	if pr := s.procs[slot]; pr.ending && s.w.chance(2, "killed while its commit is on the way") {
+		s.w.wire = append(s.w.wire, flight{from: pr, txn: pr.txn})
+	}
 	s.collect(s.procs[slot])
 	s.procs[slot] = nil
 	s.rebalance()
@@ -89,7 +92,7 @@ func (s *sim) stall(slot, steps int) {
 func (s *sim) timeout(slot int) {
 	open := s.procs[slot] != nil && s.procs[slot].txn != nil
 	for _, t := range s.w.pending {
-		open = open || t != nil && t.slot == slot
+		open = open || t.slot == slot
 	}
 	if open {
 		s.w.count("transaction timed out")
@@ -222,11 +225,23 @@ func (s *sim) changeToken(excuse func(...string)) {
 
 // repair undoes a change, as the refusal told the operator to.
 func (s *sim) repair(p int) {
+	switch s.w.changed[p] {
+	case "reset back", "reset forward", "group deleted":
+		s.vacate(false)
+	case "other token":
+		s.vacate(true)
+	case "other records":
+		s.vacate(true) // with its zombies, which may have read the wrong records
+		s.zombies, s.w.wire = nil, nil
+	}
+	s.restore(p)
+}
+
+func (s *sim) restore(p int) {
 	w, l := s.w, s.w.logs[p]
 	w.note("REPAIRED partition %d: %s", p, w.changed[p])
 	switch w.changed[p] {
 	case "reset back", "reset forward", "group deleted":
-		s.vacate(false)
 		w.offsets[p] = w.saved[p]
 	case "log start advanced":
 		l.start = 0
@@ -235,10 +250,8 @@ func (s *sim) repair(p int) {
 	case "hole in the log":
 		l.hole = -1
 	case "other records":
-		s.vacate(true)
 		l.records[l.original.Offset] = l.original
 	case "other token":
-		s.vacate(true)
 		w.token = "sim"
 		clear(w.changed)
 	}

@@ -54,11 +54,7 @@ func newProcess(w *world, slot, cacheBytes int) *process {
 // fence raises a transactional ID's epoch and aborts what it has open.
 func (w *world) fence(slot int) {
 	w.epochs[slot]++
-	for p, t := range w.pending {
-		if t != nil && t.slot == slot {
-			w.pending[p] = nil
-		}
-	}
+	w.pending = slices.DeleteFunc(slices.Clone(w.pending), func(t *transaction) bool { return t.slot == slot })
 }
 
 func (pr *process) note(format string, args ...any) {
@@ -197,7 +193,7 @@ func (pr *process) unseen() bool {
 // position is where the client would fetch next, or -1.
 func (pr *process) position(p int32) int64 {
 	at := pr.positions[p]
-	if at < 0 && pr.w.pending[p] == nil { // fetched stable, before the first poll
+	if at < 0 && !pr.w.unstable(p) { // fetched stable, before the first poll
 		at = max(pr.w.offsets[p].offset, 0)
 		if !pr.w.offsets[p].set {
 			at = pr.w.logs[p].start

@@ -40,7 +40,7 @@ func (pr *process) performBeside(i int) error {
 	case engine.ReadMeta:
 		done(engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: w.metaOf(e.Partition)})
 	case engine.ReadCommitted:
-		if w.pending[e.Partition] != nil {
+		if w.unstable(e.Partition) {
 			return nil // UNSTABLE_OFFSET_COMMIT: asked again
 		}
 		done(engine.CommittedRead{Partition: e.Partition, Epoch: e.Epoch, Committed: w.committedOf(e.Partition)})
@@ -70,7 +70,7 @@ func (pr *process) write(e engine.Effect, done func(engine.Input)) error {
 	case w.chance(25, "write not sent"):
 		return nil
 	case len(w.wire) < 8 && w.chance(15, "write delayed"):
-		w.wire = append(w.wire, flight{pr, e})
+		w.wire = append(w.wire, flight{from: pr, effect: e})
 		return nil // until it times out, and is sent again
 	}
 	in, err := w.serve(e)

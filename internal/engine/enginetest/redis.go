@@ -3,6 +3,7 @@ package enginetest
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/veltrix/veltrix/internal/engine"
 )
@@ -87,6 +88,7 @@ func (w *world) init(p int32, old engine.Meta, token string, start int64) engine
 type flight struct {
 	from   *process
 	effect engine.Effect
+	txn    *transaction // instead of an effect: the second half of its commit
 }
 
 // land lets a request in flight arrive. Its sender gets the answer only if it
@@ -94,6 +96,14 @@ type flight struct {
 func (w *world) land(i int) error {
 	f := w.wire[i]
 	w.wire = append(w.wire[:i:i], w.wire[i+1:]...)
+	if f.txn != nil {
+		if !slices.Contains(w.pending, f.txn) {
+			return nil // aborted since
+		}
+		f.from.note("its commit lands late")
+		w.settled(f.txn)
+		return w.commit(f.txn)
+	}
 	f.from.note("lands late: %s", show(f.effect))
 	in, err := w.serve(f.effect)
 	if err != nil {

@@ -365,7 +365,7 @@ func (s *sim) final() error {
 // faultless chooses without faults.
 type faultless struct{ chooser }
 
-func (faultless) fault(int) bool { return false }
+func (faultless) fault(int, string) bool { return false }
 
 func (s *sim) done() bool {
 	for p, l := range s.w.logs {

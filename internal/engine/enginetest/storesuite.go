@@ -87,7 +87,11 @@ func storeStale(t *testing.T, s engine.Store) {
 	foreign.From, foreign.Token = 12, "another token"
 	past := other
 	past.From, past.Generation = 12, "another generation"
-	for name, stale := range map[string]engine.Move{"an older position": other, "another token": foreign, "another generation": past} {
+	empty := past
+	empty.Values = nil
+	for name, stale := range map[string]engine.Move{
+		"an older position": other, "another token": foreign, "another generation": past, "another generation, without values": empty,
+	} {
 		got, err := s.Apply(ctx, 0, stale)
 		if err != nil || got.Applied != 12 || got.Token != suiteToken || got.Generation != m.Generation {
 			t.Errorf("a move from %s answered %+v, %v", name, got, err)

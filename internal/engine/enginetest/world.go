@@ -3,6 +3,7 @@ package enginetest
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/veltrix/veltrix/internal/engine"
 )
@@ -48,6 +49,7 @@ type world struct {
 	chooser
 	logs       []*log
 	offsets    []committed
+	commits    []map[int64]string // by partition: what was committed with an offset
 	high       []int64            // the highest offset that a transaction committed
 	outputs    []map[int64]string // partition → offset of the cause → committed output
 	decided    []int64            // all records below have an output
@@ -57,7 +59,7 @@ type world struct {
 	wire       []flight
 	owner      []*process
 	generation int
-	pending    []*transaction // by partition: offsets committed in a transaction that has not ended
+	pending    []*transaction // offsets were committed in them, and they have not ended
 	epochs     map[int]int    // transactional ID → producer epoch
 	token      string         // the cluster that processes are started for
 	changed    []string       // by partition: what an operator or a fault of the infrastructure changed
@@ -89,12 +91,14 @@ type transaction struct {
 func newWorld(ch chooser, partitions int) *world {
 	w := &world{
 		chooser: ch, token: "sim", offsets: make([]committed, partitions), high: make([]int64, partitions),
+		commits: make([]map[int64]string, partitions),
 		decided: make([]int64, partitions), known: map[int32]bool{}, history: make([][]*view, partitions),
-		owner: make([]*process, partitions), pending: make([]*transaction, partitions), epochs: map[int]int{},
+		owner: make([]*process, partitions), epochs: map[int]int{},
 		changed: make([]string, partitions), saved: make([]committed, partitions), tainted: make([]bool, partitions),
 		faults: map[string]int{}, restarts: map[string]int{}, refusals: map[string]int{},
 	}
-	for range partitions {
+	for p := range partitions {
+		w.commits[p] = map[int64]string{}
 		w.logs = append(w.logs, &log{cut: -1, hole: -1})
 		w.outputs = append(w.outputs, map[int64]string{})
 		w.views = append(w.views, &view{values: map[string][]byte{}})
@@ -106,7 +110,7 @@ func newWorld(ch chooser, partitions int) *world {
 
 // chance is true in one of n cases, and counts the fault.
 func (w *world) chance(n int, fault string) bool {
-	if !w.fault(n) {
+	if !w.fault(n, fault) {
 		return false
 	}
 	w.count(fault)
@@ -142,6 +146,19 @@ func (w *world) add(p int32, key, value string) {
 	w.note("append %d/%d %s=%s", p, len(l.records)-1, key, value)
 }
 
+// unstable says that a transaction on the partition has not ended.
+func (w *world) unstable(p int32) bool {
+	return slices.ContainsFunc(w.pending, func(t *transaction) bool {
+		_, ok := t.offsets[p]
+		return ok
+	})
+}
+
+// settled forgets a pending transaction.
+func (w *world) settled(t *transaction) {
+	w.pending = slices.DeleteFunc(slices.Clone(w.pending), func(o *transaction) bool { return o == t })
+}
+
 // commit makes a transaction's offsets and outputs visible, and checks I1 to
 // I4 against the oracle.
 func (w *world) commit(t *transaction) error {
@@ -154,6 +171,9 @@ func (w *world) commit(t *transaction) error {
 			return fmt.Errorf("I4: partition %d goes back from %d to %d", p, w.offsets[p].offset, c.Offset)
 		}
 		w.offsets[p] = committed{true, c.Offset, c.Metadata}
+		if w.tracing {
+			w.commits[p][c.Offset] = c.Metadata
+		}
 		w.high[p] = max(w.high[p], c.Offset)
 	}
 	for _, o := range t.outputs {
