@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -112,14 +114,26 @@ func loadCommand() *cobra.Command {
 }
 
 func loadFile(cmd *cobra.Command, rt app.Runtime, program participant.Program, file string, o ingest.LoadOptions) error {
-	events, read, size, err := ingest.Open(file, cmd.InOrStdin())
+	stdin := cmd.InOrStdin()
+	if file == "-" {
+		stdin = ingest.Interruptible(cmd.Context(), stdin) // it reads ahead, so not stdin that is somebody else's
+	}
+	events, read, size, err := ingest.Open(file, stdin)
 	if err != nil {
-		return err
+		return stopped(cmd.Context(), ingest.LoadResult{}, err)
 	}
 	defer func() { _ = events.Close() }()
 	show := ingest.NewProgress(cmd.ErrOrStderr(), file, read, size)
 	o.Bad, o.Progress = show.Bad, show.Update
 	result, err := app.LoadEvents(cmd.Context(), rt, program, events, o)
 	show.Done(result)
-	return err
+	return stopped(cmd.Context(), result, err)
+}
+
+// stopped says in place of err what a load is worth that a signal ended.
+func stopped(ctx context.Context, result ingest.LoadResult, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, ingest.ErrBadLine) {
+		return err
+	}
+	return fmt.Errorf("stopped after %d events were loaded: load it again from its beginning, which is harmless, because what is there already counts once", result.Loaded)
 }

@@ -264,6 +264,8 @@ func TestCommandLine(t *testing.T) {
 		{"load from stdin", good, nil, []string{"load", "-"}, 0, `"loaded":1`},
 		{"load without rules", good, []string{"VELTRIX_RULES_FILE="}, []string{"load", "-"}, 0, `"loaded":1`},
 		{"strict", good + "\nno", nil, []string{"load", "--strict", "-"}, 1, "line 2: "},
+		{"no good line", "a,b\n1,2\n", nil, []string{"load", "-"}, 1, "no line is an acceptable event: all 2 are bad; line 1: "},
+		{"no line", "", nil, []string{"load", "-"}, 0, `"loaded":0`},
 		{"no file", "", nil, []string{"load", "none.ndjson"}, 1, "none.ndjson"},
 		{"no argument", "", nil, []string{"load"}, 1, "requires at least 1 arg"},
 		{"no topics", good, []string{"VELTRIX_PREFIX=other"}, []string{"load", "-"}, 1, "run veltrix topics apply"},
@@ -282,3 +284,39 @@ func TestCommandLine(t *testing.T) {
 		return code == 1 && strings.Contains(text, "start with the rules that it runs")
 	})
 }
+
+// TestLoadStopped: Ctrl-C says what was loaded and what to do, also where stdin
+// is a pipe that nothing comes from.
+func TestLoadStopped(t *testing.T) {
+	s := newSite(t)
+	for _, c := range []struct{ name, stdin, until string }{
+		{"while it loads", strings.Repeat(event("1", 1)+"\n", 2000), `"msg":"loading"`},
+		{"while it waits for more", event("1", 1) + "\n", ""},
+	} {
+		out := &output{}
+		cmd := exec.Command(filepath.Join(binaries, "producer"), "load", "--rate", "100", "-")
+		cmd.Env, cmd.Stdout, cmd.Stderr = s.env, out, out
+		stdin, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.WriteString(stdin, c.stdin) }() // and it stays open
+		if c.until == "" {
+			time.Sleep(time.Second)
+		}
+		s.until("it loads", out, func() bool { return strings.Contains(out.String(), c.until) })
+		killed := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		killed.Stop()
+		text := out.String()
+		if code := cmd.ProcessState.ExitCode(); code != 1 || !stoppedAfter.MatchString(text) || strings.Contains(text, "context canceled") {
+			t.Errorf("%s: exit code %d, it wrote:\n%s", c.name, code, text)
+		}
+	}
+}
+
+var stoppedAfter = regexp.MustCompile(`(?m)^producer: load -: stopped after [0-9]+ events were loaded: load it again from its beginning`)

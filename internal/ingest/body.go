@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -47,7 +48,8 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, rel
 	if r.ContentLength > limit {
 		return nil, release, tooLarge(limit)
 	}
-	reader, closing, bad := decoded(w, r, limit)
+	from := &source{r: http.MaxBytesReader(w, r.Body, limit)}
+	reader, closing, bad := g.decoded(w, r, from)
 	if bad != nil {
 		return nil, release, bad
 	}
@@ -66,36 +68,64 @@ func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, rel
 		reserved = want
 		grown := make([]byte, len(body), size)
 		copy(grown, body)
-		n, err := io.ReadFull(reader, grown[len(body):size])
-		body = grown[:len(body)+n]
+		var err error
+		body, err = fill(reader, grown)
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return body, release, nil
-		case err != nil:
-			return nil, release, unreadableBody(err, limit)
 		case int64(len(body)) > limit:
 			return nil, release, tooLarge(limit)
+		case err == io.EOF && from.err == io.EOF:
+			return body, release, nil
+		case err != nil:
+			return nil, release, g.unreadable(err, from.err)
 		}
 		size *= 4
 	}
 }
 
+// fill reads until b's capacity is used. It is not io.ReadFull, which says of a
+// reader that has come to its end what readers say of a body that was cut:
+// io.ErrUnexpectedEOF. Here only io.EOF, as the reader gave it, is the end.
+func fill(r io.Reader, b []byte) ([]byte, error) {
+	for len(b) < cap(b) {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// source is a body as it arrives. It remembers how it ended, because a decoder
+// may take a body that was cut between two frames for one that is complete.
+type source struct {
+	r   io.Reader
+	err error // io.EOF once all of the body is here
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
 // decoded undoes the content's encoding.
-func decoded(w http.ResponseWriter, r *http.Request, limit int64) (_ io.Reader, closing func(), _ *refusal) {
-	raw := http.MaxBytesReader(w, r.Body, limit)
+func (g *Gateway) decoded(w http.ResponseWriter, r *http.Request, from *source) (_ io.Reader, closing func(), _ *refusal) {
 	switch encoding := strings.ToLower(r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
-		return raw, func() {}, nil
+		return from, func() {}, nil
 	case "gzip":
-		z, err := gzip.NewReader(raw)
+		z, err := gzip.NewReader(from)
 		if err != nil {
-			return nil, nil, unreadableBody(err, limit)
+			return nil, nil, g.unreadable(err, from.err)
 		}
 		return z, func() { _ = z.Close() }, nil
 	case "zstd":
-		z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(16<<20))
+		z, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(16<<20))
 		if err != nil {
-			return nil, nil, unreadableBody(err, limit)
+			return nil, nil, g.unreadable(err, from.err)
 		}
 		return z, z.Close, nil
 	}
@@ -107,12 +137,20 @@ func tooLarge(limit int64) *refusal {
 	return &refusal{name: problemTooLarge, detail: "a request has at most " + strconv.FormatInt(limit, 10) + " bytes: send several"}
 }
 
-// unreadableBody is for bodies that end early or are not what their encoding
-// says.
-func unreadableBody(err error, limit int64) *refusal {
+// unreadable is for bodies that do not come to their end, or are not what their
+// encoding says. unpacking is the decoder's error, arriving the source's. The
+// connection's own words stay here: they name addresses.
+func (g *Gateway) unreadable(unpacking, arriving error) *refusal {
 	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return tooLarge(limit)
+	switch {
+	case errors.As(arriving, &large):
+		return tooLarge(large.Limit)
+	case errors.Is(arriving, os.ErrDeadlineExceeded):
+		return &refusal{name: problemSlow, detail: "the body did not arrive within " + g.o.Timeout.String() + ": send it again, or as several smaller requests"}
+	case arriving != nil && arriving != io.EOF:
+		return &refusal{name: problemRequest, detail: "the body did not arrive whole: it ends before its Content-Length, or its chunks are broken or lack the last one"}
+	case errors.Is(unpacking, io.EOF), errors.Is(unpacking, io.ErrUnexpectedEOF):
+		return &refusal{name: problemRequest, detail: "the packed body ends too early"}
 	}
-	return &refusal{name: problemRequest, detail: "the body cannot be read to its end: " + err.Error()}
+	return &refusal{name: problemRequest, detail: "the body cannot be unpacked to its end: " + unpacking.Error()}
 }

@@ -11,6 +11,8 @@
 //	P4 one participant's events keep their order within a request, and over the requests of one
 //	   connection, because a request is answered before the next one is read
 //	P5 memory is bounded: what is in flight is counted before it is read, and refused beyond the limit
+//	P6 what is accepted had arrived whole: a body is at its end where its framing and its
+//	   packing say so, and nowhere else
 //
 // An event without a time gets one here, the moment it was taken. Stamps of one
 // process are strictly ascending, so that the order in which events came is the

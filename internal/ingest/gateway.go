@@ -85,21 +85,27 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	_ = deadline.SetReadDeadline(time.Now().Add(g.o.Timeout))
 	body, release, bad := g.body(w, r)
 	defer release()
-	_ = deadline.SetReadDeadline(time.Time{})
 	if bad != nil {
+		// The deadline stays: the server may read on, to the body's end, before
+		// it closes the connection.
 		g.o.Metrics.refused(bad.name, 1)
 		w.Header().Set("Connection", "close") // the rest of the body is not read
 		bad.write(w)
 		return
 	}
-	items, bad := g.split(r, body)
+	_ = deadline.SetReadDeadline(time.Time{})
+	partial, bad := wantsPartial(r)
+	var items []item
+	if bad == nil {
+		items, bad = g.split(r, body)
+	}
 	if bad != nil {
 		g.o.Metrics.refused(bad.name, 1)
 		bad.write(w)
 		return
 	}
 	records, faults := g.prepare(items, r.Header.Get("Traceparent"))
-	if len(faults) > 0 && (r.URL.Query().Get("partial") != "true" || len(records) == 0) {
+	if len(faults) > 0 && (!partial || len(records) == 0) {
 		g.o.Metrics.refused(problemEvents, len(items))
 		(&refusal{name: problemEvents, detail: summary(len(faults), len(items)), faults: faults}).write(w)
 		return
@@ -123,6 +129,22 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	writeJSON(w, receipt{Accepted: len(records), Positions: positions, Refused: len(faults), Errors: faults})
+}
+
+// wantsPartial says whether the good events are to be taken where others are
+// bad. Whoever misspells what they want is told, and not guessed at.
+func wantsPartial(r *http.Request) (bool, *refusal) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, &refusal{name: problemRequest, detail: "the query is malformed: the one parameter here is partial, true or false"}
+	}
+	switch values := query["partial"]; {
+	case len(values) == 0, len(values) == 1 && values[0] == "false":
+		return false, nil
+	case len(values) == 1 && values[0] == "true":
+		return true, nil
+	}
+	return false, &refusal{name: problemRequest, detail: "the parameter partial is true or false, and given once"}
 }
 
 func summary(faults, events int) string {

@@ -62,6 +62,10 @@ type LoadResult struct {
 // ErrBadLine ends a strict load.
 var ErrBadLine = errors.New("a line is not an acceptable event")
 
+// ErrNoEvents ends the load of a file that has lines, none of them good: it is
+// most likely another file than was meant.
+var ErrNoEvents = errors.New("no line is an acceptable event")
+
 // Load appends the events of r, NDJSON of structured CloudEvents, and returns
 // when the log has acknowledged all of them. Loading the same again has no
 // effect, because events count by their identity: after an error, load again
@@ -80,6 +84,9 @@ func Load(ctx context.Context, r io.Reader, log Appender, o LoadOptions) (LoadRe
 	if err == nil {
 		err = l.flush(ctx)
 	}
+	if err == nil && l.result.Lines > 0 && l.result.Bad == l.result.Lines {
+		err = fmt.Errorf("%w: all %d are bad; line %d: %s", ErrNoEvents, l.result.Lines, l.first.Line, l.first.Reason)
+	}
 	l.result.Elapsed = time.Since(l.start)
 	return l.result, err
 }
@@ -92,6 +99,7 @@ type loader struct {
 	start   time.Time
 	told    time.Time
 	result  LoadResult
+	first   Fault // of the lines left out
 	held    window
 	sent    int64 // events handed to the batch, for the rate
 	batch   []wire.Record
@@ -141,6 +149,9 @@ func (l *loader) line(ctx context.Context, number int, text []byte) error {
 	if bad != nil {
 		l.result.Bad++
 		f := Fault{Line: number, Field: bad.Field, Reason: bad.Reason, Fate: bad.Fate.String()}
+		if l.result.Bad == 1 {
+			l.first = f
+		}
 		if l.o.Bad != nil {
 			l.o.Bad(f)
 		}

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,19 @@ func Open(path string, stdin io.Reader) (events io.ReadCloser, read func() int64
 		return unpacked{z.IOReadCloser(), raw}, counted.count, size, nil
 	}
 	return unpacked{io.NopCloser(whole), raw}, counted.count, size, nil
+}
+
+// Interruptible returns a reader of r whose Read ends when ctx does, with its
+// error. A terminal or a pipe that nothing comes from would hold the process
+// otherwise. What was read of r by then is lost.
+func Interruptible(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(in, r)
+		_ = in.CloseWithError(err) // nil is io.EOF
+	}()
+	return out
 }
 
 type countingReader struct {

@@ -43,7 +43,13 @@ type progressLine struct {
 	Rate    int64  `json:"events_per_second"`
 	Percent *int64 `json:"percent,omitempty"`
 	Eta     string `json:"eta,omitempty"`
-	Fault   *Fault `json:"bad_line,omitempty"`
+}
+
+// badLine is the JSON line of a line that was left out.
+type badLine struct {
+	Message string `json:"msg"`
+	File    string `json:"file"`
+	Fault   Fault  `json:"bad_line"`
 }
 
 // Bad shows a line that was left out; the first few, the rest is counted.
@@ -58,7 +64,7 @@ func (p *Progress) Bad(f Fault) {
 			_, _ = fmt.Fprintln(p.to, "further bad lines are only counted")
 		}
 	default:
-		p.json(progressLine{Message: "bad line", File: p.name, Fault: &f})
+		p.json(badLine{Message: "bad line", File: p.name, Fault: f})
 	}
 }
 
@@ -108,7 +114,7 @@ func (p *Progress) clear() {
 	}
 }
 
-func (p *Progress) json(line progressLine) {
+func (p *Progress) json(line any) {
 	b, err := json.Marshal(line)
 	if err != nil {
 		panic("ingest: encode progress: " + err.Error())

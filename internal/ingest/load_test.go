@@ -66,6 +66,49 @@ func TestLoadStrictEndsAtTheFirstBadLine(t *testing.T) {
 	}
 }
 
+// TestLoadOfAnotherFile: a file without one good line was not loaded. One
+// without any line was: a night without events is none to wake somebody for.
+func TestLoadOfAnotherFile(t *testing.T) {
+	l := &log{}
+	result, err := ingest.Load(t.Context(), strings.NewReader("\nid,clue\n7,anchor\n"), l, ingest.LoadOptions{})
+	if !errors.Is(err, ingest.ErrNoEvents) || !strings.Contains(err.Error(), "all 2 are bad; line 2: ") || result.Bad != 2 || l.calls != 0 {
+		t.Errorf("%+v %v", result, err)
+	}
+	if _, err := ingest.Load(t.Context(), strings.NewReader("id,clue\n"+file(1)), l, ingest.LoadOptions{}); err != nil || l.calls != 1 {
+		t.Error(err)
+	}
+	for _, text := range []string{"", "\n \n"} {
+		if _, err := ingest.Load(t.Context(), strings.NewReader(text), l, ingest.LoadOptions{}); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestInterruptible: a pipe that nothing comes from does not hold a load.
+func TestInterruptible(t *testing.T) {
+	silent, writer := io.Pipe()
+	defer writer.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := ingest.Load(ctx, ingest.Interruptible(ctx, silent), &log{}, ingest.LoadOptions{})
+		ended <- err
+	}()
+	cancel()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the load still waits")
+	}
+	l := &log{}
+	if _, err := ingest.Load(t.Context(), ingest.Interruptible(t.Context(), strings.NewReader(file(3))), l, ingest.LoadOptions{}); err != nil || l.ids() != "0 1 2" {
+		t.Error(err, l.ids())
+	}
+}
+
 // flaky fails some calls, having written what it says it did not.
 type flaky struct {
 	log
@@ -218,7 +261,7 @@ func TestProgressIsJSONLinesOffATerminal(t *testing.T) {
 	p.Done(ingest.LoadResult{Lines: 40, Loaded: 40, Elapsed: 2 * time.Second})
 	text := strings.Split(strings.TrimSpace(b.String()), "\n")
 	if len(text) != 22 || text[0] != `{"msg":"loading","file":"events.ndjson","lines":10,"loaded":10,"duplicates":0,"bad":0,"bytes":0,"events_per_second":10,"percent":25,"eta":"3s"}` ||
-		!strings.Contains(text[1], `"bad_line":{"line":3,"reason":"no","fate":"malformed"}`) || !strings.Contains(text[21], `"loaded":40`) {
+		text[1] != `{"msg":"bad line","file":"events.ndjson","bad_line":{"line":3,"reason":"no","fate":"malformed"}}` || !strings.Contains(text[21], `"loaded":40`) {
 		t.Errorf("got %d lines:\n%s", len(text), b.String())
 	}
 }

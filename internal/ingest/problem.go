@@ -12,6 +12,7 @@ const (
 	problemNotFound    = "not-found"
 	problemUnknown     = "unknown-participant"
 	problemMethod      = "method-not-allowed"
+	problemSlow        = "request-timeout"
 	problemTooLarge    = "request-too-large"
 	problemMedia       = "unsupported-media-type"
 	problemEvents      = "invalid-events"
@@ -32,6 +33,7 @@ var problems = map[string]struct {
 	problemNotFound:    {http.StatusNotFound, "There is nothing here"},
 	problemUnknown:     {http.StatusNotFound, "The participant has no events yet"},
 	problemMethod:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
+	problemSlow:        {http.StatusRequestTimeout, "The request took too long to arrive"},
 	problemTooLarge:    {http.StatusRequestEntityTooLarge, "The request is too large"},
 	problemMedia:       {http.StatusUnsupportedMediaType, "The content type is not one of events"},
 	problemEvents:      {http.StatusUnprocessableEntity, "Some events are not acceptable; none was taken"},

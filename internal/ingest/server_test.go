@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -115,21 +116,29 @@ func TestSlowSender(t *testing.T) {
 	l := &log{}
 	o := options(l)
 	o.Timeout = 100 * time.Millisecond
+	var level atomic.Int64
+	o.Metrics.Inflight = level.Store
 	s := serve(t, o)
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 1000\r\n\r\n{", lines)
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != 400 || l.called() != 0 {
-		t.Errorf("got %d, and the log was called %d times", resp.StatusCode, l.called())
+	for _, c := range []struct{ name, head, body string }{
+		{"plain", "Content-Length: 1000\r\n", "{"},
+		{"chunked", "Transfer-Encoding: chunked\r\n", "1\r\n{\r\n"},
+		{"gzip", "Content-Encoding: gzip\r\nContent-Length: 1000\r\n", string(flushed(t, "gzip", event("1", clue)+"\n"))},
+		{"gzip without a byte", "Content-Encoding: gzip\r\nContent-Length: 1000\r\n", ""},
+		{"zstd", "Content-Encoding: zstd\r\nContent-Length: 1000\r\n", string(flushed(t, "zstd", event("1", clue)+"\n"))},
+	} {
+		conn := dial(t, s)
+		fmt.Fprintf(conn, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n%s\r\n%s", lines, c.head, c.body)
+		answer, err := io.ReadAll(conn) // the server closes: a connection that is kept would be the sender's
+		if err != nil {
+			t.Errorf("%s: the connection is still open: %v", c.name, err)
+		}
+		text := string(answer)
+		if !strings.HasPrefix(text, "HTTP/1.1 408 ") || !strings.Contains(text, `"urn:veltrix:problem:request-timeout"`) || strings.Contains(text, "127.0.0.1") {
+			t.Errorf("%s: got %s", c.name, text)
+		}
+		if l.called() != 0 || level.Load() != 0 {
+			t.Errorf("%s: the log was called %d times, %d bytes are held", c.name, l.called(), level.Load())
+		}
 	}
 }
 

@@ -30,9 +30,12 @@ type item struct {
 
 // split finds the events of a request, by its content type.
 func (g *Gateway) split(r *http.Request, body []byte) ([]item, *refusal) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
 		return nil, &refusal{name: problemMedia, detail: "the content type is malformed"}
+	}
+	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
+		return nil, &refusal{name: problemMedia, detail: "events are UTF-8, and the content type says charset " + strconv.QuoteToGraphic(cut(charset))}
 	}
 	switch media {
 	case typeEvent:
