@@ -22,8 +22,12 @@ func verifyCommand() *cobra.Command {
 		Short: "Fold the source topic again and compare everything with it",
 		Long: "Reads the events topic from its start, folds it one record after the other by the rules, and compares\n" +
 			"notifications and rejects one for one and every participant in Redis byte for byte. It changes nothing.\n" +
+			"The positions in Redis and the group's committed offsets with their stamps are held against each other.\n" +
+			"Inboxes and what was sent through other channels are not looked at.\n" +
 			"Run it when the pipeline has come to rest; records not yet processed are reported as behind.\n\n" +
-			"It exits with 0 when nothing is lost, duplicated or wrong, and with 1 otherwise.",
+			"What cannot be compared, as after a loss of records, is reported as unverifiable, and the other\n" +
+			"partitions are compared all the same. It exits with 0 when everything was compared and nothing is\n" +
+			"lost, duplicated or wrong, and with 1 otherwise.",
 		Example: "  veltrix verify --rules-file hunt.yaml\n  veltrix verify --rules-file hunt.yaml --json | jq .findings",
 		Args:    cobra.NoArgs,
 	}
@@ -50,7 +54,7 @@ func verifyCommand() *cobra.Command {
 			printReport(cmd.OutOrStdout(), report)
 		}
 		if err == nil && !report.Clean() {
-			return service.WithExitCode(fmt.Errorf("%d lost, %d duplicated, %d wrong", report.Lost, report.Duplicated, report.Wrong), service.ExitFailure)
+			return service.WithExitCode(fmt.Errorf("%d lost, %d duplicated, %d wrong, %d unverifiable", report.Lost, report.Duplicated, report.Wrong, report.Unverifiable), service.ExitFailure)
 		}
 		return err
 	}
@@ -74,14 +78,14 @@ func progress(w io.Writer) func(partition int32, records int64) {
 
 func printReport(w io.Writer, r *verify.Report) {
 	for _, f := range r.Findings {
-		_, _ = fmt.Fprintf(w, "%-10s %s: %s\n", f.Kind, f.Where, f.Sentence)
+		_, _ = fmt.Fprintf(w, "%-12s %s: %s\n", f.Kind, f.Where, f.Sentence)
 	}
-	_, _ = fmt.Fprintf(w, "partitions  %d\nrecords     %d\noutputs     %d\nstates      %d\nbehind      %d\n",
+	_, _ = fmt.Fprintf(w, "partitions    %d\nrecords       %d\noutputs       %d\nstates        %d\nbehind        %d\n",
 		len(r.Partitions), r.Records, r.Outputs, r.States, r.Behind)
 	for _, table := range []map[string]int64{r.Fates, r.Ops} {
 		for _, name := range slices.Sorted(maps.Keys(table)) {
 			_, _ = fmt.Fprintf(w, "  %-14s %d\n", name, table[name])
 		}
 	}
-	_, _ = fmt.Fprintf(w, "lost        %d\nduplicated  %d\nwrong       %d\n", r.Lost, r.Duplicated, r.Wrong)
+	_, _ = fmt.Fprintf(w, "lost          %d\nduplicated    %d\nwrong         %d\nunverifiable  %d\n", r.Lost, r.Duplicated, r.Wrong, r.Unverifiable)
 }

@@ -40,9 +40,15 @@ func Verify(ctx context.Context, rt Runtime, program participant.Program, progre
 	v := verify.Verifier{
 		Log:   &verifyLog{kafka: kafka, positions: positions},
 		Store: redisstore.NewState(client, rt.space(manifest)), Fold: fold.New(program, manifest.Partitions),
-		Partitions: manifest.Partitions, Progress: progress,
+		Partitions: manifest.Partitions, Token: tokenOf(rt, manifest).String(), Progress: progress,
 	}
 	return v.Run(ctx)
+}
+
+// tokenOf names the life that a processor of this deployment would serve: it is
+// the processor's own token, so that the two never differ.
+func tokenOf(rt Runtime, manifest *kafkalog.Manifest) engine.Token {
+	return (&Processor{rt: rt, manifest: manifest}).token()
 }
 
 // verifyLog implements verify.Log.
@@ -84,7 +90,6 @@ func (l *verifyLog) Read(ctx context.Context, topic string, partition int32, fro
 	return kafkalog.ReadPartition(ctx, l.kafka, l.kafka.Topic(topic), partition, from, to, true, fn)
 }
 
-func (l *verifyLog) Committed(ctx context.Context, partition int32) (int64, bool, error) {
-	c, err := l.positions.Committed(ctx, partition)
-	return c.Offset, !c.Absent, err
+func (l *verifyLog) Committed(ctx context.Context, partition int32) (engine.Committed, error) {
+	return l.positions.Committed(ctx, partition)
 }
