@@ -90,6 +90,9 @@ func TestBrokenWorlds(t *testing.T) {
 		{"reject lost", func(_ *testing.T, w *world) { w.topics["rejected"][0] = nil }, counts{lost: 1}, "was never committed"},
 		{"unparsable meta", func(_ *testing.T, w *world) { w.metaErr[0] = errors.New("read meta field applied") }, counts{unverifiable: 1}, "read meta field applied"},
 		{"offset beyond the log", func(_ *testing.T, w *world) { w.committed[0].Offset = 11 }, counts{unverifiable: 1}, "the committed offset 11 is beyond the log's end 10"},
+		{"view and offset beyond the log", func(_ *testing.T, w *world) {
+			w.metas[0].Applied, w.committed[0].Offset = 12, 12
+		}, counts{unverifiable: 1}, "the committed offset 12 is beyond the log's end 10"},
 		{"emptied partition", func(_ *testing.T, w *world) { w.starts["events"][0] = events }, counts{unverifiable: 1}, "the log starts at 10 and the state at 0"},
 		{"emptied partition, no meta, no stamp", func(_ *testing.T, w *world) {
 			w.starts["events"][0], w.metas[0], w.committed[0] = events, engine.Meta{}, engine.Committed{Offset: 4}
