@@ -84,6 +84,23 @@ func TestLoadOfAnotherFile(t *testing.T) {
 	}
 }
 
+// TestLoadOfACutFile: a packed file that was cut off is not loaded, although
+// all that is there is good.
+func TestLoadOfACutFile(t *testing.T) {
+	for _, encoding := range []string{"gzip", "zstd"} {
+		for _, cut := range [][]byte{flushed(t, encoding, file(3)), append(closed(t, encoding, file(2)), flushed(t, encoding, file(3))...)} {
+			events, _, _, err := ingest.Open("-", bytes.NewReader(cut))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ingest.Load(t.Context(), events, &log{}, ingest.LoadOptions{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s: %v", encoding, err)
+			}
+			_ = events.Close()
+		}
+	}
+}
+
 // TestInterruptible: a pipe that nothing comes from does not hold a load.
 func TestInterruptible(t *testing.T) {
 	silent, writer := io.Pipe()
