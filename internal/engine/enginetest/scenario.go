@@ -110,7 +110,11 @@ func (p *player) do(words []string) (known bool, err error) {
 	case "assign":
 		p.assign(int32(arg(1)), arg(2))
 	case "run":
-		return true, p.run(arg(1), strings.Join(words[2:], " "))
+		until := ""
+		if len(words) > 3 {
+			until = strings.Join(words[3:], " ")
+		}
+		return true, p.run(arg(1), until)
 	case "recheck":
 		return true, s.procs[arg(1)].take(engine.Recheck{})
 	case "fault":

@@ -119,6 +119,7 @@ type sim struct {
 	zombies []*process // their slots belong to others
 	result  Result
 	calm    bool // faults have ceased
+	harmed  bool // Redis lost something, in an exhaustive search
 }
 
 func newSim(cfg Config, ch chooser) *sim {
