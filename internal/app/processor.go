@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/fold"
@@ -25,7 +24,7 @@ type Processor struct {
 	kafka     kafkalog.Config
 	client    redis.UniversalClient
 	positions *kafkalog.Positions
-	reroute   *kgo.Client
+	reroute   *kafkalog.Rerouter
 	manifest  *kafkalog.Manifest
 	fold      engine.Fold
 	slots     atomic.Pointer[[]*slot]

@@ -44,37 +44,17 @@ func (c SessionConfig) instanceID() string { return fmt.Sprintf("%s.processor.%d
 type Session struct {
 	cfg      SessionConfig
 	txn      *kgo.GroupTransactSession
-	reroute  Producer
+	reroute  *Rerouter
 	topics   [3]string // by engine.Topic
 	held     bool      // records were polled since the last Release
 	mu       sync.Mutex
 	produced error // the first failed output of the transaction
 }
 
-// Producer appends records outside of transactions, acknowledged by all
-// in-sync replicas when it returns.
-type Producer interface {
-	ProduceSync(ctx context.Context, records ...*kgo.Record) kgo.ProduceResults
-}
-
-// NewRerouter returns the producer that appends rerouted records. It is
-// idempotent and never transactional: offsets of the events topic stay without
-// gaps.
-func NewRerouter(cfg Config, deliveryTimeout time.Duration) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(cfg.Options(
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
-		kgo.RecordDeliveryTimeout(deliveryTimeout),
-	)...)
-	if err != nil {
-		return nil, fmt.Errorf("create the producer that reroutes: %w", err)
-	}
-	return cl, nil
-}
-
 // NewSession joins the group. notify is told of assignments and revocations,
 // in their order, before records of newly assigned partitions can be polled;
 // those start paused. reroute writes to the events topic.
-func NewSession(cfg SessionConfig, reroute Producer, notify func(engine.Input)) (*Session, error) {
+func NewSession(cfg SessionConfig, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
 	s := &Session{cfg: cfg, reroute: reroute}
 	s.topics[engine.Notifications] = cfg.Topic("notifications")
 	s.topics[engine.Rejected] = cfg.Topic("rejected")
@@ -212,7 +192,7 @@ func (s *Session) Produce(ctx context.Context, outputs []engine.Output) error {
 	if len(rerouted) > 0 {
 		// Acknowledged before End: a crash in between appends them twice, and
 		// the identity makes them count once.
-		if err := s.reroute.ProduceSync(ctx, rerouted...).FirstErr(); err != nil {
+		if err := s.reroute.Append(ctx, rerouted); err != nil {
 			s.fail(fmt.Errorf("reroute: %w", err))
 		}
 	}
