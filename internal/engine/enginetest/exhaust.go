@@ -1,14 +1,10 @@
 package enginetest
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"maps"
-	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -167,61 +163,142 @@ func (s *sim) hand(slot int) {
 	}
 }
 
+// act is one thing that can happen next.
+type act struct {
+	what string
+	slot int
+	n    int
+}
+
 // small lets one thing happen, and reports whether anything can.
 func (s *sim) small() (bool, error) {
 	w := s.w
-	var acts []func() error
+	s.open = s.open[:0]
 	for slot, pr := range s.procs {
-		acts = append(acts, s.acts(slot, pr)...)
+		s.acts(slot, pr)
 	}
 	for i := range w.wire {
-		acts = append(acts, func() error { return w.land(i) })
+		s.can("land", 0, i)
 	}
-	if c := s.chooser(); c.faults > 0 {
-		acts = append(acts, s.strikes(c)...)
+	if w.chooser.(*path).faults > 0 {
+		s.strikes()
 	}
-	if len(acts) == 0 {
-		if !s.harmed || s.done() {
-			return false, nil
-		}
-		// What Redis lost in silence shows at the next look.
-		s.harmed = false
-		w.note("the partition is looked at again")
-		w.owner[0] = nil
-		s.hand(0)
-		return true, nil
+	if len(s.open) > 0 {
+		return true, s.perform(s.open[w.pick(len(s.open))])
 	}
-	return true, acts[w.pick(len(acts))]()
+	if !s.harmed || s.done() {
+		return false, nil
+	}
+	// What Redis lost in silence shows at the next look.
+	s.harmed = false
+	w.note("the partition is looked at again")
+	w.owner[0] = nil
+	s.hand(0)
+	return true, nil
 }
 
-func (s *sim) chooser() *path { return s.w.chooser.(*path) }
+func (s *sim) can(what string, slot, n int) { s.open = append(s.open, act{what, slot, n}) }
 
 // acts are what a process can do next, and what happens to it by itself.
-func (s *sim) acts(slot int, pr *process) []func() error {
+func (s *sim) acts(slot int, pr *process) {
 	switch {
 	case pr == nil:
-		return []func() error{func() error { s.start(slot); s.hand(slot); return nil }}
+		s.can("start", slot, 0)
+		return
 	case pr.stalled > 0:
-		return []func() error{func() error { pr.stalled = 0; return nil }}
+		s.can("wake", slot, 0)
+		return
 	}
-	var out []func() error
 	for choice := range pr.choices() {
 		if choice < len(pr.beside) && s.waits(pr.beside[choice]) {
 			continue
 		}
-		out = append(out, func() error { return s.go1(pr, choice) })
+		s.can("go on", slot, choice)
 	}
 	owner := s.w.owner[0]
 	lost := owner == nil || owner.generation != s.w.generation || owner.replaced
 	if lost && !pr.held {
-		out = append(out, func() error { s.hand(slot); return nil })
+		s.can("take over", slot, 0)
 	}
-	return out
 }
 
 func (s *sim) waits(e engine.Effect) bool {
 	_, read := e.(engine.ReadCommitted)
 	return read && s.w.unstable(0)
+}
+
+// strikes are the faults that come from outside.
+func (s *sim) strikes() {
+	for slot, pr := range s.procs {
+		if pr == nil || pr.stalled > 0 {
+			continue
+		}
+		s.can("kill", slot, 0)
+		if len(s.procs) > 1 {
+			s.can("stop", slot, 0)
+			if s.w.owner[0] == pr && !pr.held {
+				s.can("move", slot, 0)
+			}
+		}
+		if pr.txn != nil {
+			s.can("transaction timed out", slot, 0)
+		}
+	}
+	v := s.w.views[0]
+	if v.meta.Exists {
+		s.can("redis lost a meta hash", 0, 0)
+		if v.whole() {
+			s.can("redis lost a bucket", 0, 0)
+		}
+		for i := range s.w.history[0] {
+			s.can("redis rolled back", 0, i)
+		}
+	}
+}
+
+// perform lets one thing happen.
+func (s *sim) perform(a act) error {
+	w, pr, other := s.w, s.procs[a.slot], (a.slot+1)%len(s.procs)
+	if a.what != "go on" {
+		w.note("%s (slot %d, %d)", a.what, a.slot, a.n)
+	}
+	switch a.what {
+	case "go on":
+		return s.go1(pr, a.n)
+	case "land":
+		return w.land(a.n)
+	case "start":
+		s.start(a.slot)
+		s.hand(a.slot)
+		return nil
+	case "wake":
+		pr.stalled = 0
+		return nil
+	case "take over":
+		s.hand(a.slot)
+		return nil
+	}
+	w.chooser.(*path).faults--
+	switch a.what {
+	case "kill":
+		s.procs[a.slot] = nil
+		s.hand(other)
+	case "stop":
+		pr.stalled = 1
+		s.hand(other)
+	case "move":
+		s.hand(other)
+	case "transaction timed out":
+		w.fence(a.slot)
+	case "redis lost a meta hash":
+		s.harmed, w.views[0].meta = true, engine.Meta{}
+	case "redis lost a bucket":
+		s.harmed = true
+		s.forget(0, 0)
+	case "redis rolled back":
+		s.harmed, w.views[0] = true, w.history[0][a.n].clone()
+	}
+	return nil
 }
 
 // go1 lets a process do one thing, and then all that nobody else can see.
@@ -234,11 +311,45 @@ func (s *sim) go1(pr *process, choice int) error {
 			s.hand(pr.slot)
 			return nil
 		}
+		pr.forgetStale()
 		if err != nil || !pr.private() {
 			return err
 		}
 		choice = len(pr.beside)
 	}
+}
+
+// forgetStale drops reads of older ownerships: their answers are ignored.
+func (pr *process) forgetStale() {
+	var newest uint64
+	for _, e := range pr.beside {
+		newest = max(newest, epochOf(e))
+	}
+	pr.beside = slices.DeleteFunc(pr.beside, func(e engine.Effect) bool {
+		switch e.(type) {
+		case engine.ReadMeta, engine.ReadCommitted, engine.Replay, engine.LoadReplay:
+			return epochOf(e) < newest
+		}
+		return false
+	})
+}
+
+func epochOf(e engine.Effect) uint64 {
+	switch e := e.(type) {
+	case engine.ReadMeta:
+		return e.Epoch
+	case engine.ReadCommitted:
+		return e.Epoch
+	case engine.Replay:
+		return e.Epoch
+	case engine.LoadReplay:
+		return e.Request.Epoch
+	case engine.Init:
+		return e.Epoch
+	case engine.Flush:
+		return e.Epoch
+	}
+	return 0
 }
 
 // private says that the loop's next step touches nothing outside of its
@@ -255,196 +366,4 @@ func (pr *process) private() bool {
 		return false
 	}
 	return len(pr.queue) > 0 // what arrives meanwhile comes after it in any case
-}
-
-// strikes are the faults that come from outside.
-func (s *sim) strikes(c *path) []func() error {
-	var out []func() error
-	add := func(name string, f func()) {
-		out = append(out, func() error {
-			c.faults--
-			s.w.note("FAULT %s", name)
-			f()
-			return nil
-		})
-	}
-	for slot, pr := range s.procs {
-		if pr == nil || pr.stalled > 0 {
-			continue
-		}
-		other := (slot + 1) % len(s.procs)
-		add("kill", func() { s.procs[slot] = nil; s.hand(other) })
-		if other != slot {
-			add("stop", func() { pr.stalled = 1; s.hand(other) })
-			if s.w.owner[0] == pr && !pr.held {
-				add("rebalance", func() { s.hand(other) })
-			}
-		}
-		if pr.txn != nil {
-			add("transaction timed out", func() { s.w.fence(slot) })
-		}
-	}
-	v := s.w.views[0]
-	if v.meta.Exists {
-		add("redis lost a meta hash", func() { s.harmed, v.meta = true, engine.Meta{} })
-		if v.whole() {
-			add("redis lost a bucket", func() { s.harmed = true; s.forget(0, 0) })
-		}
-		for i := range s.w.history[0] {
-			add("redis rolled back", func() { s.harmed, s.w.views[0] = true, s.w.history[0][i].clone() })
-		}
-	}
-	return out
-}
-
-var hashSeed = maphash.MakeSeed()
-
-// digest is a hash of everything that decides what can happen from here on.
-func (s *sim) digest(faults int) uint64 {
-	w := s.w
-	var h hasher
-	h.Hash.SetSeed(hashSeed)
-	h.number(uint64(faults))
-	h.truth(s.harmed)
-	h.value(reflect.ValueOf(w.offsets), 0)
-	h.value(reflect.ValueOf(w.known), 0)
-	h.value(reflect.ValueOf(w.views), 0)
-	h.value(reflect.ValueOf(w.history), 0)
-	h.value(reflect.ValueOf(w.outputs), 0)
-	h.value(reflect.ValueOf(w.inits), 0)
-	for _, t := range w.pending {
-		h.value(reflect.ValueOf(*t), 0)
-		h.number(uint64(w.epochs[t.slot]))
-	}
-	for slot, pr := range s.procs {
-		h.number(uint64(slot))
-		if pr == nil {
-			continue
-		}
-		h.process(pr)
-		h.truth(w.owner[0] == pr)
-	}
-	for _, f := range w.wire {
-		h.value(reflect.ValueOf(f.effect), 0)
-		h.truth(f.from == s.procs[f.from.slot])
-		h.truth(f.txn != nil && slices.Contains(w.pending, f.txn))
-	}
-	return h.Sum64()
-}
-
-// hasher hashes values by what they hold, the fields that are not exported
-// included.
-type hasher struct{ maphash.Hash }
-
-func (h *hasher) number(n uint64) {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], n)
-	_, _ = h.Write(b[:]) // never fails
-}
-
-func (h *hasher) truth(b bool) {
-	if b {
-		h.number(1)
-		return
-	}
-	h.number(0)
-}
-
-func (h *hasher) process(pr *process) {
-	w := pr.w
-	h.truth(pr.epoch == w.epochs[pr.slot])
-	h.truth(pr.generation == w.generation)
-	h.value(reflect.ValueOf(pr.machine), 0)
-	h.value(reflect.ValueOf(pr.sync), 0)
-	var beside uint64 // in no order
-	for _, e := range pr.beside {
-		var one hasher
-		one.Hash.SetSeed(hashSeed)
-		one.value(reflect.ValueOf(&e).Elem(), 0)
-		beside += one.Sum64()
-	}
-	h.number(beside)
-	for _, list := range [][]engine.Input{pr.queue, pr.inbox, pr.pending} {
-		h.value(reflect.ValueOf(list), 0)
-	}
-	h.value(reflect.ValueOf(pr.loading), 0)
-	h.value(reflect.ValueOf(pr.loaded), 0)
-	h.value(reflect.ValueOf(pr.positions), 0)
-	h.value(reflect.ValueOf(pr.believed), 0)
-	h.value(reflect.ValueOf(pr.paused), 0)
-	for _, b := range []bool{pr.held, pr.revoked, pr.swallowed, pr.broken, pr.failed != nil, pr.producing, pr.ending, pr.stalled > 0, pr.txn != nil} {
-		h.truth(b)
-	}
-	if pr.txn != nil {
-		h.value(reflect.ValueOf(pr.txn.outputs), 0)
-	}
-}
-
-// skipped are fields that decide nothing: counters for people, memory that is
-// written before it is read, and links that follow from the rest.
-var skipped = map[string]bool{"counts": true, "effects": true, "fold": true, "p": true, "newer": true, "old": true, "refusal": true, "Reason": true}
-
-func (h *hasher) value(v reflect.Value, depth int) {
-	if depth > 20 {
-		panic("a value without an end")
-	}
-	h.number(uint64(v.Kind()))
-	switch v.Kind() {
-	case reflect.Bool:
-		h.truth(v.Bool())
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		h.number(uint64(v.Int()))
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		h.number(v.Uint())
-	case reflect.String:
-		h.number(uint64(v.Len()))
-		_, _ = h.WriteString(v.String()) // never fails
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			h.number(0)
-			return
-		}
-		if v.Kind() == reflect.Interface {
-			_, _ = h.WriteString(v.Elem().Type().String()) // never fails
-		}
-		h.value(v.Elem(), depth+1)
-	case reflect.Slice, reflect.Array:
-		h.number(uint64(v.Len()))
-		if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8 {
-			_, _ = h.Write(v.Bytes()) // never fails
-			return
-		}
-		for i := range v.Len() {
-			h.value(v.Index(i), depth+1)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			switch name := v.Type().Field(i).Name; {
-			case skipped[name]:
-			case name == "Err":
-				h.truth(v.Field(i).IsNil()) // what it says decides nothing
-			default:
-				h.value(v.Field(i), depth+1)
-			}
-		}
-	case reflect.Map:
-		h.entries(v, depth)
-	case reflect.Func:
-	default:
-		panic("a " + strings.ToLower(v.Kind().String()) + " cannot be hashed")
-	}
-}
-
-// entries hashes a map without regard to its order.
-func (h *hasher) entries(v reflect.Value, depth int) {
-	var sum uint64
-	for it := v.MapRange(); it.Next(); {
-		var one hasher
-		one.Hash.SetSeed(hashSeed)
-		one.value(it.Key(), depth+1)
-		one.value(it.Value(), depth+1)
-		sum += one.Sum64()
-	}
-	h.number(uint64(v.Len()))
-	h.number(sum)
 }

@@ -165,7 +165,7 @@ func (pr *process) take(in engine.Input) error {
 			pr.w.restarts[reasonOf(e.Reason)]++
 			return errRestart
 		case engine.Refuse:
-			pr.note("refuse: %s", e.Refusal)
+			pr.note("refuse (%s): %s", e.Refusal.Reason, e.Refusal.Sentence)
 			pr.w.refusals[e.Refusal.Reason]++
 			pr.refused = true
 			if !pr.w.excused[e.Partition][e.Refusal.Reason] {
@@ -256,7 +256,9 @@ func (pr *process) poll() error {
 }
 
 func (pr *process) performSync(e engine.Effect) error {
-	pr.note("  %s", show(e))
+	if pr.w.tracing {
+		pr.note("  %s", show(e))
+	}
 	switch e := e.(type) {
 	case engine.Pause:
 		pr.paused[e.Partition] = true

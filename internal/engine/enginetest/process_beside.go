@@ -29,7 +29,9 @@ func same(a, b engine.Effect) bool {
 // performBeside lets one read or write go on.
 func (pr *process) performBeside(i int) error {
 	w, e := pr.w, pr.beside[i]
-	pr.note("  %s", show(e))
+	if pr.w.tracing {
+		pr.note("  %s", show(e))
+	}
 	done := func(in engine.Input) {
 		pr.beside = append(pr.beside[:i:i], pr.beside[i+1:]...)
 		if in != nil {

@@ -46,15 +46,7 @@ func show(v any) string {
 	case engine.MetaRead:
 		return fmt.Sprintf("%s partition %d: %s", name, v.Partition, meta(v.Meta))
 	case engine.CommittedRead:
-		c := v.Committed
-		if c.Absent {
-			return fmt.Sprintf("%s partition %d: nothing committed (initialized %t), log [%d, %d)", name, v.Partition, c.Initialized, c.LogStart, c.LogEnd)
-		}
-		stamp := "stamped"
-		if _, err := engine.ParseStamp(c.Metadata); err != nil {
-			stamp = "without a stamp"
-		}
-		return fmt.Sprintf("%s partition %d: K %d, %s, log [%d, %d)", name, v.Partition, c.Offset, stamp, c.LogStart, c.LogEnd)
+		return fmt.Sprintf("%s partition %d: %s", name, v.Partition, committedText(v.Committed))
 	case engine.End:
 		var parts []string
 		for p := range int32(16) { // in order
@@ -86,6 +78,17 @@ func show(v any) string {
 		return fmt.Sprintf("%s partition %d from %d instead of %s", name, v.Partition, v.Start, meta(v.Old))
 	}
 	return fmt.Sprintf("%s%+v", name, v)
+}
+
+func committedText(c engine.Committed) string {
+	if c.Absent {
+		return fmt.Sprintf("nothing committed (initialized %t), log [%d, %d)", c.Initialized, c.LogStart, c.LogEnd)
+	}
+	stamp := "stamped"
+	if _, err := engine.ParseStamp(c.Metadata); err != nil {
+		stamp = "without a stamp"
+	}
+	return fmt.Sprintf("K %d, %s, log [%d, %d)", c.Offset, stamp, c.LogStart, c.LogEnd)
 }
 
 func records(rs []engine.Record) string {

@@ -118,8 +118,9 @@ type sim struct {
 	procs   []*process // by slot; nil: dead
 	zombies []*process // their slots belong to others
 	result  Result
-	calm    bool // faults have ceased
-	harmed  bool // Redis lost something, in an exhaustive search
+	calm    bool  // faults have ceased
+	open    []act // what can happen next, in an exhaustive search
+	harmed  bool  // Redis lost something, in an exhaustive search
 }
 
 func newSim(cfg Config, ch chooser) *sim {
