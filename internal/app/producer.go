@@ -197,12 +197,12 @@ func (s *states) Participant(ctx context.Context, id string) (*ingest.Participan
 		if values[0] == nil {
 			return nil, nil
 		}
-		h, err := wire.DecodeState(values[0], s.schema)
+		asOf, h, err := wire.DecodeStored(values[0], s.schema)
 		if err != nil {
 			return nil, fmt.Errorf("partition %d: %w", partition, err)
 		}
 		return &ingest.Participant{
-			State: wire.StateJSON(h.Head, s.schema), Floor: wire.FloorJSON(h), Partition: partition, Applied: now.Applied,
+			State: wire.StateJSON(h.Head, s.schema), Floor: wire.FloorJSON(h), Partition: partition, Applied: now.Applied, AsOf: asOf,
 		}, nil
 	}
 }

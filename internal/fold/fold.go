@@ -67,24 +67,37 @@ func (f *Fold) Decode(r *engine.Record) engine.Item {
 	return engine.Item{Key: d.event.Participant, Data: d}
 }
 
+// state is a participant as the engine keeps one: the history, and the offset
+// after the last event that entered it.
+type state struct {
+	*participant.History
+	asOf int64
+}
+
+func (f *Fold) fresh() *state { return &state{History: participant.NewHistory(f.schema)} }
+
 // New implements engine.Fold.
-func (f *Fold) New() engine.State { return participant.NewHistory(f.schema) }
+func (f *Fold) New() engine.State { return f.fresh() }
 
 // Clone implements engine.Fold.
-func (f *Fold) Clone(s engine.State) engine.State { return s.(*participant.History).Clone() }
+func (f *Fold) Clone(s engine.State) engine.State {
+	st := s.(*state)
+	return &state{st.History.Clone(), st.asOf}
+}
 
 // Encode implements engine.Fold.
 func (f *Fold) Encode(dst []byte, s engine.State) []byte {
-	return wire.AppendState(dst, s.(*participant.History), f.schema)
+	st := s.(*state)
+	return wire.AppendStored(dst, st.asOf, st.History, f.schema)
 }
 
 // Load implements engine.Fold.
 func (f *Fold) Load(b []byte) (engine.State, error) {
-	h, err := wire.DecodeState(b, f.schema)
+	asOf, h, err := wire.DecodeStored(b, f.schema)
 	if err != nil {
 		return nil, err
 	}
-	return h, nil
+	return &state{h, asOf}, nil
 }
 
 // Apply implements engine.Fold. An item may be applied again, to another copy
@@ -98,18 +111,19 @@ func (f *Fold) Apply(s engine.State, r *engine.Record, item engine.Item, out *en
 		out.Fates[participant.Rerouted]++
 		out.List = append(out.List, reroute(r, d.partition))
 	default:
-		f.apply(s.(*participant.History), r, d, out)
+		f.apply(s.(*state), r, d, out)
 	}
 }
 
-func (f *Fold) apply(h *participant.History, r *engine.Record, d *decoded, out *engine.Outputs) {
+func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs) {
 	o := f.outcomes.Get().(*participant.Outcome)
 	defer f.outcomes.Put(o)
-	f.fold.Apply(h, &d.event, o)
+	f.fold.Apply(s.History, &d.event, o)
 	if rejection := o.Rejection(); rejection != nil {
 		f.reject(r, d, rejection, out)
 		return
 	}
+	s.asOf = r.Offset + 1
 	out.Fates[participant.Applied]++
 	for i := range o.Notifications {
 		n := &o.Notifications[i]

@@ -18,14 +18,14 @@ type Oracle struct {
 	fold      *Fold
 	partition int32
 	next      int64 // the offset expected next, or -1 before the first
-	states    map[string]*participant.History
+	states    map[string]*state
 	out       engine.Outputs
 	fates     [participant.FateCount]int64
 }
 
 // NewOracle returns the oracle of a partition of which nothing was read yet.
 func NewOracle(f *Fold, partition int32) *Oracle {
-	return &Oracle{fold: f, partition: partition, next: -1, states: map[string]*participant.History{}}
+	return &Oracle{fold: f, partition: partition, next: -1, states: map[string]*state{}}
 }
 
 // Feed folds the partition's next record and returns what it causes, in order;
@@ -42,16 +42,16 @@ func (o *Oracle) Feed(r *wire.Record) ([]engine.Output, error) {
 	o.next = r.Offset + 1
 	o.out.Reset()
 	item := o.fold.Decode(r)
-	var state engine.State
+	var of engine.State
 	if item.Key != "" {
-		h, ok := o.states[item.Key]
+		s, ok := o.states[item.Key]
 		if !ok {
-			h = participant.NewHistory(o.fold.schema)
-			o.states[item.Key] = h
+			s = o.fold.fresh()
+			o.states[item.Key] = s
 		}
-		state = h
+		of = s
 	}
-	o.fold.Apply(state, r, item, &o.out)
+	o.fold.Apply(of, r, item, &o.out)
 	for fate, n := range o.out.Fates {
 		o.fates[fate] += n
 	}
@@ -66,7 +66,12 @@ func (o *Oracle) Fates() [participant.FateCount]int64 { return o.fates }
 
 // State returns a participant's history, or nil for one without any. It is the
 // oracle's own: it changes with the next record.
-func (o *Oracle) State(who string) *participant.History { return o.states[who] }
+func (o *Oracle) State(who string) *participant.History {
+	if s := o.states[who]; s != nil {
+		return s.History
+	}
+	return nil
+}
 
 // States yields the encoded state of every participant of whom an event was
 // accepted, by name. The bytes are valid for one step.

@@ -18,7 +18,7 @@ func TestOracle(t *testing.T) {
 		t.Fatalf("next %d before the first record", o.Next())
 	}
 	records, fates := everyFate()
-	outputs := 0
+	outputs, lastApplied := 0, int64(0)
 	var want [participant.FateCount]int64
 	for i, r := range records {
 		if r.Partition != home {
@@ -32,6 +32,9 @@ func TestOracle(t *testing.T) {
 		}
 		outputs += len(list)
 		want[fates[i]]++
+		if fates[i] == participant.Applied {
+			lastApplied = r.Offset
+		}
 	}
 	if o.Fates() != want || o.Next() != 100+int64(len(records)) || outputs < len(records)-3 {
 		t.Fatalf("fates %v, want %v; next %d; %d outputs", o.Fates(), want, o.Next(), outputs)
@@ -39,11 +42,14 @@ func TestOracle(t *testing.T) {
 	var names []string
 	for who, b := range o.States() {
 		names = append(names, who)
-		back, err := f.Load(b)
+		asOf, back, err := wire.DecodeStored(b, f.Schema())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := back.(*participant.History).Head[hunt.Score].Int; got != o.State(who).Head[hunt.Score].Int || got != 6_061 {
+		if asOf != lastApplied+1 {
+			t.Errorf("the state is as of %d, and its last event was at %d", asOf, lastApplied)
+		}
+		if got := back.Head[hunt.Score].Int; got != o.State(who).Head[hunt.Score].Int || got != 6_061 {
 			t.Fatalf("score of %s: %d", who, got)
 		}
 	}

@@ -119,7 +119,7 @@ func options(l *log) ingest.Options {
 		Appender: l, Schema: harbour(), RequestBytesMax: 4096, InflightBytesMax: 16384, BatchEventsMax: 5,
 		Timeout: 5 * time.Second, Now: func() time.Time { return noon },
 		States: view{"ada": {
-			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, Floor: "2026-05-01T11:59:30Z",
+			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, AsOf: 40, Floor: "2026-05-01T11:59:30Z",
 		}},
 	}
 }

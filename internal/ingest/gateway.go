@@ -220,6 +220,7 @@ type participantView struct {
 	Position    struct {
 		Partition int32 `json:"partition"`
 		Applied   int64 `json:"applied"`
+		AsOf      int64 `json:"as_of"`
 	} `json:"position"`
 	Floor any `json:"floor"`
 }
@@ -247,7 +248,7 @@ func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	view := participantView{Participant: id, State: p.State, Floor: p.Floor}
-	view.Position.Partition, view.Position.Applied = p.Partition, p.Applied
+	view.Position.Partition, view.Position.Applied, view.Position.AsOf = p.Partition, p.Applied, p.AsOf
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	writeJSON(w, view)

@@ -32,7 +32,8 @@ type Appender interface {
 type Participant struct {
 	State     map[string]any // by slot, as wire.StateJSON gives it
 	Partition int32
-	Applied   int64 // the offset after the last record that the state contains
+	Applied   int64 // the offset after the last record that the partition's state contains
+	AsOf      int64 // the offset after the last event that this state contains
 	// Floor is the settled time, as wire gives it in JSON: events at or before
 	// it are late. Nil: none yet.
 	Floor any

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/veltrix/veltrix/internal/participant"
@@ -38,6 +39,23 @@ const (
 
 	stateSame = 0xff // instead of a kind: as in the base
 )
+
+// AppendStored appends what is stored of one participant: asOf, the offset after
+// the last event that entered the history, as a uvarint, and the state.
+func AppendStored(dst []byte, asOf int64, h *participant.History, s *participant.Schema) []byte {
+	return AppendState(binary.AppendUvarint(dst, uint64(asOf)), h, s)
+}
+
+// DecodeStored is the inverse of AppendStored. It refuses what AppendStored would
+// not write.
+func DecodeStored(b []byte, s *participant.Schema) (asOf int64, _ *participant.History, _ error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > math.MaxInt64 || size > 1 && b[size-1] == 0 {
+		return 0, nil, errors.New("decode a stored state: it does not begin with an offset")
+	}
+	h, err := DecodeState(b[size:], s)
+	return int64(n), h, err
+}
 
 // AppendState appends the encoding of h to dst. Equal histories give equal
 // bytes. The history must be of that schema.

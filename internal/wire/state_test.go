@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -322,6 +323,30 @@ func BenchmarkDecodeState(b *testing.B) {
 	for b.Loop() {
 		if _, err := wire.DecodeState(buf, s); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// What is stored begins with the offset after the participant's last event,
+// and has one form.
+func TestStoredStateHasOneForm(t *testing.T) {
+	s := hunt.New(hunt.DefaultOrder()).Schema()
+	h := participant.NewHistory(s)
+	for _, asOf := range []int64{0, 1, 127, 128, 1 << 40, math.MaxInt64} {
+		b := wire.AppendStored(nil, asOf, h, s)
+		got, back, err := wire.DecodeStored(b, s)
+		if err != nil || got != asOf || !back.Fresh() {
+			t.Errorf("as of %d: got %d, %v", asOf, got, err)
+		}
+	}
+	fresh := wire.AppendState(nil, h, s)
+	for name, b := range map[string][]byte{
+		"empty": nil, "cut": {0x80}, "without a state": {5},
+		"not minimal":       append([]byte{0x81, 0x00}, fresh...),
+		"beyond any offset": append([]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 1}, fresh...),
+	} {
+		if _, _, err := wire.DecodeStored(b, s); err == nil {
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }

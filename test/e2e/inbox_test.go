@@ -14,7 +14,7 @@ import (
 // readable is a stored state as the gateway shows it.
 func (d *deployment) readable(value []byte) string {
 	d.t.Helper()
-	history, err := wire.DecodeState(value, d.program.Schema())
+	_, history, err := wire.DecodeStored(value, d.program.Schema())
 	d.must(err)
 	text, err := json.Marshal(wire.StateJSON(history.Head, d.program.Schema()))
 	d.must(err)
