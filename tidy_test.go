@@ -98,7 +98,7 @@ var pure = map[string][]string{
 	"internal/participant": nil,
 	"internal/rules":       {"load.go"}, // reads the file it is given
 	// The loop performs the machine's effects; its inbox waits for their results.
-	"internal/engine": {"loop.go", "perform.go", "inbox.go"},
+	"internal/engine": {"loop.go", "perform.go", "chores.go", "inbox.go"},
 	"internal/fold":   nil,
 	"internal/wire":   nil,
 }

@@ -83,6 +83,9 @@ type Processor struct {
 	RebalanceTimeout   time.Duration
 	LeaveOnStop        bool
 	Buckets            int // per partition
+	CompareInterval    time.Duration
+	ScrubInterval      time.Duration
+	SnapshotInterval   time.Duration
 }
 
 // Notifier configures delivery and the inbox.

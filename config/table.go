@@ -101,6 +101,9 @@ var keys = []key{
 	{"processor.rebalance_timeout", func(c *Config) any { return &c.Processor.RebalanceTimeout }, spans(sec, hour), "30s", "How long a member may take to join a rebalance."},
 	{"processor.leave_on_stop", func(c *Config) any { return &c.Processor.LeaveOnStop }, noBound, "true", "Leave the group on an orderly stop, so that others take over at once; `false` keeps the partitions for a restart within the session timeout."},
 	{"processor.buckets", func(c *Config) any { return &c.Processor.Buckets }, ints(1, 1024), "4", "Redis hashes per partition. Fixed once a partition has state."},
+	{"processor.compare_interval", func(c *Config) any { return &c.Processor.CompareInterval }, spans(100*ms, hour), "1s", "Idle partitions are compared with Redis this often, so that a failover or a rollback after the last event is noticed."},
+	{"processor.scrub_interval", func(c *Config) any { return &c.Processor.ScrubInterval }, spans(0, 8760*hour), "1h", "All values of a partition in Redis are read and compared with their digest this often; the partition stands still meanwhile. `0s` never does."},
+	{"processor.snapshot_interval", func(c *Config) any { return &c.Processor.SnapshotInterval }, spans(0, 8760*hour), "10m", "A snapshot of a partition's state is taken this often, if it has changed; the partition stands still while its values are read. Much less than the retention of the events topic. `0s` never does."},
 
 	{"notifier.listen", func(c *Config) any { return &c.Notifier.Listen }, listenAddr, "127.0.0.1:8081", "Where the inbox is served."},
 	{"notifier.lanes", func(c *Config) any { return &c.Notifier.Lanes }, ints(1, 65_536), "64", "Participants served side by side."},

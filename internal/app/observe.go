@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/telemetry"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -58,6 +59,11 @@ func (p *Processor) count(last *engine.Counts, v *engine.View) {
 	}
 	m.Replayed.Add(float64(c.Replayed - last.Replayed))
 	m.Rebuilt.Add(float64(c.Rebuilt - last.Rebuilt))
+	m.Scrubs.WithLabelValues("clean").Add(float64(c.Scrubbed - last.Scrubbed))
+	m.Scrubs.WithLabelValues("damaged").Add(float64(c.Damaged - last.Damaged))
+	m.Scrubs.WithLabelValues("strayed").Add(float64(c.Strayed - last.Strayed))
+	m.Snapshots.WithLabelValues("saved").Add(float64(c.Saved - last.Saved))
+	m.Snapshots.WithLabelValues("restored").Add(float64(c.Restored - last.Restored))
 	m.Assigned.Add(float64(c.Assigned - last.Assigned))
 	m.CacheLookups.WithLabelValues("hit").Add(float64(c.Hits - last.Hits))
 	m.CacheLookups.WithLabelValues("miss").Add(float64(c.Misses - last.Misses))
@@ -90,6 +96,8 @@ func (p *Processor) gauges() {
 	m.Refused.Reset()
 	m.Committed.Reset()
 	m.Applied.Reset()
+	m.ReplayLeft.Reset()
+	m.SnapshotLag.Reset()
 	cached := 0
 	for _, s := range *p.slots.Load() {
 		v := s.view()
@@ -105,6 +113,12 @@ func (p *Processor) gauges() {
 			m.Partitions.WithLabelValues(st.Phase).Inc()
 			m.Committed.WithLabelValues(id).Set(float64(st.Position))
 			m.Applied.WithLabelValues(id).Set(float64(st.Applied))
+			left := int64(0)
+			if st.Phase == "replaying" {
+				left = st.Target - st.Position
+			}
+			m.ReplayLeft.WithLabelValues(id).Set(float64(left))
+			m.SnapshotLag.WithLabelValues(id).Set(float64(max(st.Applied-base(st), 0)))
 			if st.Refusal.Reason != "" {
 				m.Refused.WithLabelValues(id, st.Refusal.Reason).Set(1)
 			}
@@ -127,6 +141,7 @@ func (p *Processor) lag(ctx context.Context) {
 	}
 	m.LagRecords.Reset()
 	m.LagSeconds.Reset()
+	m.Headroom.Reset()
 	for _, v := range p.Views() {
 		if v == nil {
 			continue
@@ -135,12 +150,38 @@ func (p *Processor) lag(ctx context.Context) {
 			id := strconv.Itoa(int(st.Partition))
 			behind := max(bounds[st.Partition].Stable-st.Position, 0)
 			m.LagRecords.WithLabelValues(id).Set(float64(behind))
+			p.headroom(st, bounds[st.Partition])
 			age := 0.0
 			if behind > 0 {
 				age = p.age(ctx, topic, st)
 			}
 			m.LagSeconds.WithLabelValues(id).Set(age)
 		}
+	}
+}
+
+// base is the offset from which a rebuild of the partition would fold the log.
+func base(st engine.Status) int64 { return max(st.Saved, st.Start) }
+
+// headroomShort is the part of the log's records below which the way back to
+// the last snapshot is called short.
+const headroomShort = 0.1
+
+// headroom tells how far the log's start is from what a rebuild needs, and
+// warns while there is time to lengthen the retention.
+func (p *Processor) headroom(st engine.Status, b kafkalog.PartitionBounds) {
+	if st.Phase != "ready" {
+		return
+	}
+	id := strconv.Itoa(int(st.Partition))
+	room := base(st) - b.Start
+	p.rt.Metrics.Processor.Headroom.WithLabelValues(id).Set(float64(room))
+	short := b.Start > 0 && float64(room) < headroomShort*float64(b.End-b.Start)
+	if short && time.Since(p.warned[st.Partition]) > time.Minute {
+		p.warned[st.Partition] = time.Now()
+		p.rt.Log.Warn("the log's start comes near the newest snapshot: should Redis lose the partition, it could soon not be built anew",
+			"partition", st.Partition, "log_start", b.Start, "snapshot", st.Saved, "applied", st.Applied,
+			"fix", "lengthen retention.ms of the events topic, or shorten processor.snapshot_interval")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -28,11 +29,13 @@ type Processor struct {
 	manifest  *kafkalog.Manifest
 	fold      engine.Fold
 	slots     atomic.Pointer[[]*slot]
+	snapshots engine.Snapshots
+	warned    map[int32]time.Time // by observe, of a log's start that comes near
 }
 
 // NewProcessor prepares a processor; nothing is contacted before Run.
 func NewProcessor(rt Runtime, program participant.Program) *Processor {
-	return &Processor{rt: rt, program: program}
+	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}}
 }
 
 // Name implements service.Service.

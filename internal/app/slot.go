@@ -143,12 +143,15 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 		}
 	}()
 	log.Info("joining the group", "group", p.kafka.ProcessorGroup())
-	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots})
+	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots, Snapshots: p.snapshots != nil})
 	loop := engine.NewLoop(engine.LoopConfig{
 		CommitInterval: cfg.CommitInterval, CommitRecords: cfg.CommitRecords, EndTimeout: 2 * cfg.SessionTimeout,
 		Recheck: engine.DefaultLoop.Recheck, SettleTimeout: engine.DefaultLoop.SettleTimeout,
+		Compare: cfg.CompareInterval, Scrub: cfg.ScrubInterval, Snapshot: cfg.SnapshotInterval, ScanTimeout: engine.DefaultLoop.ScanTimeout,
 		Log: log, Hooks: p.hooks(),
-	}, machine, session, p.positions, redisstore.NewState(p.client, p.rt.space(p.manifest)), inbox)
+	}, machine, session, engine.Stores{
+		Positions: p.positions, Store: redisstore.NewState(p.client, p.rt.space(p.manifest)), Snapshots: p.snapshots,
+	}, inbox)
 	s.loop.Store(loop)
 
 	leased, lost := context.WithCancelCause(ctx)

@@ -7,7 +7,7 @@ func (m *Machine) assigned(ids []int32) {
 		m.drop(id)
 		m.epochs++
 		m.counts.Assigned++
-		p := &partition{id: id, epoch: m.epochs}
+		p := &partition{id: id, epoch: m.epochs, saved: -1}
 		m.partitions[id] = p
 		m.emit(Pause{id}, ReadMeta{id, p.epoch})
 	}
@@ -61,6 +61,8 @@ func (m *Machine) metaRead(in MetaRead) {
 		m.emit(ReadCommitted{p.id, p.epoch}) // only now: R before K
 	case initializing:
 		m.initialized(p, in.Meta)
+	case ready:
+		m.answered(p, in.Meta)
 	}
 }
 
@@ -94,19 +96,20 @@ func (m *Machine) decide(p *partition, c Committed) {
 	case c.LogEnd < c.Offset:
 		m.refuse(p, refuseTruncated(p.id, c))
 		return
+	case c.EpochKnown && c.EpochEnd < c.Offset:
+		m.refuse(p, refuseEpoch(p.id, c))
+		return
 	case c.LogStart > c.Offset:
 		m.refuse(p, refuseLost(p.id, c, c.Offset))
 		return
 	}
 	p.promised, p.target, p.known = stamp, c, true
-	trusted := meta.Exists && meta.Intact && meta.Token == m.token
+	trusted := meta.Exists && meta.Intact && meta.Token == m.token && !p.suspect
 	switch {
 	case trusted && meta.Applied > c.Offset:
 		m.refuse(p, refuseReset(p.id, c, meta))
-	case !trusted:
+	case !trusted, meta.Applied < c.LogStart:
 		m.rebuild(p)
-	case meta.Applied < c.LogStart:
-		m.refuse(p, refuseLost(p.id, c, meta.Applied))
 	default:
 		m.follow(p)
 	}
@@ -129,20 +132,45 @@ func (m *Machine) decideFirst(p *partition, c Committed) {
 	}
 }
 
-// rebuild starts a new generation and folds the log again without ever reading
-// the old values.
+// rebuild starts a new generation, without ever reading the old values: from
+// the newest snapshot, and where that is none or did not lead to what was
+// committed, from the start of the state.
 func (m *Machine) rebuild(p *partition) {
+	p.rebuilt++
+	m.cache.drop(p.id)
 	switch {
-	case p.target.LogStart > p.promised.Start:
-		m.refuse(p, refuseLost(p.id, p.target, p.promised.Start))
-	case p.rebuilt:
-		m.refuse(p, refuseDiverged(p.id, p.promised, p.stamp))
+	case p.rebuilt == 1 && m.snapshots:
+		p.phase = seeking
+		m.emit(FindSnapshot{p.id, p.epoch, p.target.Offset})
+	case p.rebuilt == 1, p.rebuilt == 2 && p.base != nil:
+		m.rebuildFrom(p, nil)
 	default:
-		p.rebuilt = true
+		m.refuse(p, refuseDiverged(p.id, p.promised, p.stamp))
+	}
+}
+
+// rebuildFrom begins at a snapshot, or at the start of the state.
+func (m *Machine) rebuildFrom(p *partition, s *Snapshot) {
+	p.base = s
+	switch {
+	case s != nil:
 		m.counts.Rebuilt++
-		m.cache.drop(p.id)
+		p.phase = initializing
+		m.emit(Restore{p.id, p.epoch, p.meta, *s})
+	case p.target.LogStart > p.promised.Start:
+		m.refuse(p, refuseLost(p.id, p.target, p.needed(m.token)))
+	default:
+		m.counts.Rebuilt++
 		m.init(p, p.promised.Start)
 	}
+}
+
+// needed is the offset from which the log would have to be there.
+func (p *partition) needed(token string) int64 {
+	if p.meta.Exists && p.meta.Intact && p.meta.Token == token && !p.suspect {
+		return p.meta.Applied
+	}
+	return p.promised.Start
 }
 
 func (m *Machine) init(p *partition, start int64) {
@@ -151,9 +179,16 @@ func (m *Machine) init(p *partition, start int64) {
 }
 
 func (m *Machine) initialized(p *partition, meta Meta) {
-	if meta.Token != m.token || meta.Applied != meta.Start {
+	want := meta.Start
+	if p.base != nil {
+		want = p.base.Offset
+	}
+	if meta.Token != m.token || meta.Applied != want {
 		m.again(p) // another owner was faster: what it wrote is judged from the start
 		return
+	}
+	if p.base != nil {
+		m.counts.Restored++
 	}
 	p.meta = meta
 	m.follow(p)
@@ -178,6 +213,9 @@ func (m *Machine) proceed(p *partition) {
 	}
 	p.phase = ready
 	m.emit(Resume{p.id})
+	if m.snapshots && p.saved < 0 {
+		m.emit(FindSnapshot{p.id, p.epoch, p.position}) // to know when the next one is due
+	}
 }
 
 func (m *Machine) replayed(in Replayed) {
@@ -219,9 +257,11 @@ func (m *Machine) foldReplay(p *partition) {
 	p.replay = nil
 }
 
+// lost decides anew: retention was faster than the replay, or the log is not
+// what it was when its bounds were read.
 func (m *Machine) lost(in Lost) {
 	if p := m.owned(in.Partition, in.Epoch); p != nil && p.phase == replaying {
-		m.refuse(p, refuseReplay(p.id, p.position, in.Err))
+		m.again(p)
 	}
 }
 

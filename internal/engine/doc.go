@@ -31,7 +31,8 @@
 //
 //	assigned ─▶ reading R ─▶ reading K ─▶ ready
 //	                              │  ├──▶ replaying [R, K) ─▶ ready
-//	                              │  └──▶ rebuilding: a new generation from the start, then replaying
+//	                              │  └──▶ rebuilding: a new generation from the newest snapshot,
+//	                              │       or from the start of the state, then replaying
 //	                              └─────▶ refused (a sentence, evidence, the next command)
 //
 // R is read before K: the other way round, a member that stalls between the two
@@ -44,6 +45,15 @@
 //	gathering ─▶ loading ─▶ producing ─▶ ending ─▶ committed ─▶ flushes
 //	                                        └────▶ checking K ─▶ gathering again, or a new session
 //
+// # What goes on beside batches (C)
+//
+// Every second, idle partitions are compared with Redis: a failover or a
+// rollback after the last event would otherwise wait for the next one. Less
+// often, a partition's values are all read, while it stands still, and compared
+// with their digest; what is damaged is rebuilt. The same reading fills a
+// snapshot, which is found only after its digest was right. With snapshots, the
+// log has to reach back to the newest one and no further.
+//
 // # Crash windows
 //
 //	died                              Kafka holds        Redis holds   recovery
@@ -51,5 +61,7 @@
 //	after End, before the reply       the batch, K' > R  R             K is read stable: K' ≠ our position, so everything is dropped and replayed
 //	after End, before the flush       the batch, K'      R < K'        the next owner replays [R, K') without producing
 //	in the flush                      the batch, K'      R or K'       the script is atomic: either of the two rows above
+//	in a scan or a save               K                  R = K         nobody finds a snapshot without its head; the one before is in its place
+//	in a restore                      K                  R of the old  what was staged is nobody's and ends by itself; it is restored anew
 //	stalled in a flush, then awake    more, K” > K'      R ≥ K'        the compare-and-set expects R and answers with what is there: refused, dropped
 package engine

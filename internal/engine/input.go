@@ -31,7 +31,6 @@ type (
 	Lost struct {
 		Partition int32
 		Epoch     uint64
-		Err       error
 	}
 	// Polled brings records. They count towards the batch that is gathered.
 	Polled struct{ Runs []Run }
@@ -57,6 +56,43 @@ type (
 	}
 	// Recheck asks to try refused partitions again.
 	Recheck struct{}
+	// Compare asks to look whether Redis still stands where it was put.
+	Compare struct{}
+	// Scrub asks to read all values of a partition and to compare them with
+	// their digest, and with Save to take a snapshot of them.
+	Scrub struct {
+		Partition int32
+		Save      bool
+	}
+	// Scanned answers Scan: the position as it was after the last value was
+	// read, and the digest of all of them. Err: they could not be read, or not
+	// be added to a snapshot.
+	Scanned struct {
+		Partition    int32
+		Epoch        uint64
+		Meta         Meta
+		Digest       uint64
+		Participants int64
+		Err          error
+	}
+	// Saved answers Save. Err: there is no new snapshot.
+	Saved struct {
+		Partition int32
+		Epoch     uint64
+		Snapshot  Snapshot
+		Err       error
+	}
+	// SnapshotFound answers FindSnapshot; nil: there is none.
+	SnapshotFound struct {
+		Partition int32
+		Epoch     uint64
+		Snapshot  *Snapshot
+	}
+	// SnapshotUnusable answers Restore where the snapshot is not whole any more.
+	SnapshotUnusable struct {
+		Partition int32
+		Epoch     uint64
+	}
 )
 
 // LoadRequest names values to read from a partition.
@@ -87,6 +123,13 @@ func (Ended) input()         {}
 func (Flushed) input()       {}
 func (Recheck) input()       {}
 
+func (Compare) input()          {}
+func (Scrub) input()            {}
+func (Scanned) input()          {}
+func (Saved) input()            {}
+func (SnapshotFound) input()    {}
+func (SnapshotUnusable) input() {}
+
 // Effect is something to do. Effects of one step are performed in their order.
 type Effect interface{ effect() }
 
@@ -111,6 +154,40 @@ type (
 		Old       Meta
 		Token     string
 		Start     int64
+	}
+	// FindSnapshot looks for the newest snapshot at or before an offset;
+	// answered by SnapshotFound.
+	FindSnapshot struct {
+		Partition int32
+		Epoch     uint64
+		NotAfter  int64
+	}
+	// Restore starts a new generation with the values of a snapshot; answered
+	// by MetaRead or SnapshotUnusable.
+	Restore struct {
+		Partition int32
+		Epoch     uint64
+		Old       Meta
+		Snapshot  Snapshot
+	}
+	// Scan reads all values of a partition at its position, and with Save adds
+	// them to a snapshot that nobody finds before Save; answered by Scanned.
+	Scan struct {
+		Partition int32
+		Epoch     uint64
+		Meta      Meta
+		Save      bool
+	}
+	// Save finishes the snapshot that a scan has filled; answered by Saved.
+	// Discard drops it; nothing answers.
+	Save struct {
+		Partition int32
+		Epoch     uint64
+		Snapshot  Snapshot
+	}
+	Discard struct {
+		Partition int32
+		Epoch     uint64
 	}
 	// Replay reads the next records of [From, To); answered by Replayed or Lost.
 	Replay struct {
@@ -179,3 +256,8 @@ func (Flush) effect()           {}
 func (MarkInitialized) effect() {}
 func (Refuse) effect()          {}
 func (Restart) effect()         {}
+func (FindSnapshot) effect()    {}
+func (Restore) effect()         {}
+func (Scan) effect()            {}
+func (Save) effect()            {}
+func (Discard) effect()         {}

@@ -14,6 +14,10 @@ type LoopConfig struct {
 	CommitRecords  int           // or at this many records
 	EndTimeout     time.Duration // an End that takes longer ends the session; at most 2 × the session timeout
 	Recheck        time.Duration // refused partitions are tried again this often
+	Compare        time.Duration // idle partitions are compared with Redis this often
+	Scrub          time.Duration // all values of a partition are read and compared this often; 0: never
+	Snapshot       time.Duration // a snapshot of a partition is taken this often; 0: never
+	ScanTimeout    time.Duration // a scan that takes longer is given up
 	SettleTimeout  time.Duration // on stop, wait so long for Redis to acknowledge
 	Log            *slog.Logger
 	Hooks          Hooks
@@ -23,6 +27,7 @@ type LoopConfig struct {
 var DefaultLoop = LoopConfig{
 	CommitInterval: 20 * time.Millisecond, CommitRecords: 20_000,
 	EndTimeout: 20 * time.Second, Recheck: 10 * time.Second, SettleTimeout: 5 * time.Second,
+	Compare: time.Second, Scrub: time.Hour, Snapshot: 10 * time.Minute, ScanTimeout: time.Minute,
 }
 
 // Hooks observe a loop; nil ones are not called. They must not block.
@@ -54,9 +59,11 @@ type Loop struct {
 	session   Session
 	positions Positions
 	store     Store
+	snapshots Snapshots // nil: none are kept
 	inbox     *Inbox
 	view      atomic.Pointer[View]
 	async     sync.WaitGroup
+	copies    copies // snapshots that are being taken
 
 	pending     []Input // answers of effects that were performed at once
 	producing   bool
@@ -67,15 +74,25 @@ type Loop struct {
 	firstAt     time.Time
 	pollAt      time.Time // no poll before: Redis is away
 	recheckAt   time.Time
+	compareAt   time.Time
+	chores      chores
+	replays     replays
 	publishedAt time.Time
 	stopAt      time.Time
 	err         error
 }
 
+// Stores are where a loop reads and writes beside its session.
+type Stores struct {
+	Positions Positions
+	Store     Store
+	Snapshots Snapshots // nil: none are kept, as the machine's Config says too
+}
+
 // NewLoop joins a machine with its session. inbox is the one that the
 // session's notify function puts into.
-func NewLoop(cfg LoopConfig, m *Machine, s Session, p Positions, st Store, inbox *Inbox) *Loop {
-	return &Loop{cfg: cfg, machine: m, session: s, positions: p, store: st, inbox: inbox}
+func NewLoop(cfg LoopConfig, m *Machine, s Session, st Stores, inbox *Inbox) *Loop {
+	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox}
 }
 
 // View returns the latest published state; nil before the first.
@@ -85,9 +102,10 @@ func (l *Loop) View() *View { return l.view.Load() }
 // or the slot belongs to another (ErrFenced). It waits for all it started.
 func (l *Loop) Run(ctx context.Context) error {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer l.copies.abort()
 	defer l.async.Wait()
 	defer cancel()
-	l.recheckAt = time.Now().Add(l.cfg.Recheck)
+	l.recheckAt, l.compareAt = time.Now().Add(l.cfg.Recheck), time.Now().Add(l.cfg.Compare)
 	for l.err == nil && !l.stopped(ctx) {
 		l.drain(work)
 		switch now := time.Now(); {
@@ -97,6 +115,10 @@ func (l *Loop) Run(ctx context.Context) error {
 		case now.After(l.recheckAt):
 			l.recheckAt = now.Add(l.cfg.Recheck)
 			l.step(work, Recheck{})
+		case now.After(l.compareAt):
+			l.compareAt = now.Add(l.cfg.Compare)
+			l.step(work, Compare{})
+			l.chore(work, now)
 		case ctx.Err() == nil && now.After(l.pollAt) && l.machine.WantPoll():
 			l.poll(ctx, work)
 		default:
@@ -143,7 +165,7 @@ func (l *Loop) due(now time.Time) bool {
 // poll waits for records: until the gathered batch is due, or until something
 // else arrives.
 func (l *Loop) poll(ctx, work context.Context) {
-	until, gathered := l.recheckAt, l.machine.Gathered()
+	until, gathered := l.compareAt, l.machine.Gathered()
 	if gathered > 0 {
 		until = l.firstAt.Add(l.cfg.CommitInterval)
 	}
@@ -188,6 +210,7 @@ func (l *Loop) step(ctx context.Context, in Input) {
 func (l *Loop) publish(always bool) {
 	if now := time.Now(); always || now.Sub(l.publishedAt) > 100*time.Millisecond {
 		l.publishedAt = now
+		l.replays.tell(l.cfg.Log, now, l.machine)
 		l.view.Store(&View{Status: l.machine.Status(), Counts: l.machine.Counts(), CacheBytes: l.machine.CacheBytes()})
 	}
 }

@@ -9,14 +9,16 @@ import (
 
 // Machine decides what one session does. It is not safe for concurrent use.
 type Machine struct {
-	fold  Fold
-	token string
-	empty []byte // the encoding of a participant without events
+	fold      Fold
+	token     string
+	snapshots bool
+	empty     []byte // the encoding of a participant without events
 
 	partitions map[int32]*partition
 	epochs     uint64 // the last ownership epoch given out
 	cache      cache
 	batch      *batch
+	scans      []*partition // that wait for their partition to be quiet
 	effects    []Effect
 	over       bool // Restart was emitted
 	counts     Counts
@@ -30,7 +32,12 @@ type Counts struct {
 	Committed int64 // transactions
 	Uncertain int64 // transactions answered "not committed"
 	Replayed  int64 // records folded again without producing
-	Rebuilt   int64 // partitions begun anew
+	Rebuilt   int64 // partitions begun anew, from a snapshot or from the log
+	Restored  int64 // of these, from a snapshot
+	Strayed   int64 // idle partitions that Redis had moved or lost
+	Scrubbed  int64 // partitions whose values were read and compared with their digest
+	Damaged   int64 // of these, those whose values were not what they should be
+	Saved     int64 // snapshots finished
 	Assigned  int64 // ownerships begun
 	Hits      int64 // records whose participant was cached
 	Misses    int64 // participants loaded
@@ -43,13 +50,14 @@ type phase uint8
 const (
 	readingMeta phase = iota
 	readingCommitted
+	seeking
 	initializing
 	replaying
 	ready
 	refused
 )
 
-var phaseNames = [...]string{"reading R", "reading K", "rebuilding", "replaying", "ready", "refused"}
+var phaseNames = [...]string{"reading R", "reading K", "looking for a snapshot", "rebuilding", "replaying", "ready", "refused"}
 
 func (p phase) String() string { return phaseNames[p] }
 
@@ -65,24 +73,31 @@ type partition struct {
 	promised Stamp     // at target, as committed
 	position int64     // K as this machine decided it: the next record to fold
 	known    bool      // the manifest knows of a commit
-	rebuilt  bool      // once per ownership: a second mismatch is the log's
+	suspect  bool      // Redis's values are not what they should be: rebuild them
+	rebuilt  int       // attempts: from a snapshot, from the log; then a mismatch is the log's
+	base     *Snapshot // what a rebuild starts from; nil: the log
 	target   Committed // K to reach, while replaying
 	replay   *run      // the chunk being replayed
 	flushes  []Move    // committed, not yet acknowledged; the first one is in flight
 	checking bool      // K is being compared after an uncertain End
 	gap      int64     // the offset that was polled instead of the next one; 0: none
+	compared *Meta     // where it stood when Redis was asked; nil: it was not
+	scan     *scan     // of its values; nil: none
+	saving   bool      // a snapshot is being finished
+	saved    int64     // the newest snapshot's offset; -1: none is known
 }
 
 // Config is what a Machine needs beside its fold.
 type Config struct {
 	Token      Token
-	CacheBytes int // of decoded states, over all partitions
+	CacheBytes int  // of decoded states, over all partitions
+	Snapshots  bool // there is a place where they are kept
 }
 
 // New returns a machine that owns nothing yet.
 func New(fold Fold, cfg Config) *Machine {
 	m := &Machine{
-		fold: fold, token: cfg.Token.String(), partitions: make(map[int32]*partition),
+		fold: fold, token: cfg.Token.String(), snapshots: cfg.Snapshots, partitions: make(map[int32]*partition),
 		empty: fold.Encode(nil, fold.New()),
 	}
 	m.cache.init(cfg.CacheBytes)
@@ -126,9 +141,31 @@ func (m *Machine) Step(in Input) []Effect {
 	case Recheck:
 		m.recheck()
 	default:
+		m.beside(in)
+	}
+	m.beginScans()
+	return m.effects
+}
+
+// beside takes the inputs of what happens beside batches: snapshots, and looks
+// at what Redis holds.
+func (m *Machine) beside(in Input) {
+	switch in := in.(type) {
+	case Compare:
+		m.compare()
+	case Scrub:
+		m.scrub(in)
+	case Scanned:
+		m.scanned(in)
+	case SnapshotFound:
+		m.snapshotFound(in)
+	case SnapshotUnusable:
+		m.snapshotUnusable(in)
+	case Saved:
+		m.saved(in)
+	default:
 		panic(fmt.Sprintf("engine: unknown input %T", in))
 	}
-	return m.effects
 }
 
 func (m *Machine) emit(e ...Effect) { m.effects = append(m.effects, e...) }
@@ -202,6 +239,8 @@ type Status struct {
 	Position  int64 // K
 	Applied   int64 // R as acknowledged
 	Target    int64 // where a replay ends
+	Saved     int64 // the newest snapshot's offset; -1: none is known
+	Start     int64 // the first offset of the state
 	Refusal   Refusal
 }
 
@@ -211,7 +250,7 @@ func (m *Machine) Status() []Status {
 	for _, p := range m.partitions {
 		out = append(out, Status{
 			Partition: p.id, Phase: p.phase.String(), Position: p.position, Applied: p.meta.Applied,
-			Target: p.target.Offset, Refusal: p.refusal,
+			Target: p.target.Offset, Saved: p.saved, Start: p.stamp.Start, Refusal: p.refusal,
 		})
 	}
 	slices.SortFunc(out, func(a, b Status) int { return int(a.Partition - b.Partition) })

@@ -25,6 +25,8 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 		l.load(ctx, e.Requests)
 	case ReadMeta, ReadCommitted, Init, Replay, LoadReplay, Flush, MarkInitialized:
 		l.beside(ctx, e)
+	case FindSnapshot, Restore, Scan, Save, Discard:
+		l.snapshot(ctx, e)
 	case Refuse:
 		l.cfg.Log.Error("partition refused", "partition", e.Partition, "reason", e.Refusal.Reason, "cause", e.Refusal.Sentence, "fix", e.Refusal.Fix)
 	case Restart:
@@ -142,7 +144,7 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 		}
 	case Init:
 		what, try = "begin the partition in redis", func() (Input, error) {
-			meta, err := l.store.Init(ctx, e.Partition, e.Old, e.Token, e.Start)
+			meta, err := l.store.Init(ctx, e.Partition, e.Old, Meta{Token: e.Token, Start: e.Start, Applied: e.Start})
 			return MetaRead{e.Partition, e.Epoch, meta}, err
 		}
 	case LoadReplay:
@@ -167,7 +169,8 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 		what, try = "replay the log", func() (Input, error) {
 			records, next, err := l.positions.Replay(ctx, e.Partition, e.From, e.To)
 			if errors.Is(err, ErrLogStart) {
-				return Lost{e.Partition, e.Epoch, err}, nil
+				l.cfg.Log.Warn("the records to be folded again are gone, deciding anew", "partition", e.Partition, "offset", e.From, "error", err)
+				return Lost{e.Partition, e.Epoch}, nil
 			}
 			return Replayed{e.Partition, e.Epoch, records, next}, err
 		}

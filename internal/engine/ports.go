@@ -65,10 +65,19 @@ type Store interface {
 	// Apply moves the partition by compare-and-set on (token, generation,
 	// From) and returns the position then stored, moved or not.
 	Apply(ctx context.Context, partition int32, move Move) (Meta, error)
-	// Init replaces the partition's meta old (whose Exists may be false) by a
-	// new generation without participants at offset start, and returns the
-	// meta then stored, whoever wrote it.
-	Init(ctx context.Context, partition int32, old Meta, token string, start int64) (Meta, error)
+	// Init replaces the partition's meta old (whose Exists may be false) by
+	// next, and returns the meta then stored, whoever wrote it. Without a
+	// generation, next is a new one without participants. With one, it is what
+	// was staged under that name; where that is not whole any more, nothing is
+	// replaced.
+	Init(ctx context.Context, partition int32, old, next Meta) (Meta, error)
+	// Stage puts values into a generation that is nobody's yet, and returns its
+	// name; without a name it begins a new one. What is never adopted by Init
+	// goes away by itself.
+	Stage(ctx context.Context, partition int32, generation string, values []KeyValue) (string, error)
+	// Scan calls fn with every participant of a generation, in no order and
+	// some of them twice.
+	Scan(ctx context.Context, partition int32, generation string, fn func([]KeyValue) error) error
 }
 
 // Committed is a partition's stable committed offset with the log's bounds.
@@ -81,6 +90,11 @@ type Committed struct {
 	Initialized bool
 	LogStart    int64
 	LogEnd      int64 // the high watermark
+	// Epoch is the leader epoch of the last committed record, and EpochEnd the
+	// offset at which that epoch ends in the log as it is now, where known.
+	Epoch      int32
+	EpochKnown bool
+	EpochEnd   int64
 }
 
 // Positions reads what belongs to no session.

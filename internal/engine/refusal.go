@@ -61,7 +61,7 @@ func refuseNoCommit(id int32, c Committed, m Meta) Refusal {
 func refuseLost(id int32, c Committed, need int64) Refusal {
 	return Refusal{
 		"lost-log",
-		fmt.Sprintf("partition %d: the log starts at %d and the records from %d are needed: retention or a deletion removed events that were not yet counted in Redis (committed offset %d); %s", id, c.LogStart, need, c.Offset, "the rest waits"),
+		fmt.Sprintf("partition %d: the log starts at %d and the records from %d are needed: retention or a deletion removed events that Redis does not have (committed offset %d), and no snapshot takes their place; %s", id, c.LogStart, need, c.Offset, "the rest waits"),
 		"restore the records from a mirror, and lengthen retention.ms of the events topic",
 	}
 }
@@ -74,19 +74,19 @@ func refuseTruncated(id int32, c Committed) Refusal {
 	}
 }
 
+func refuseEpoch(id int32, c Committed) Refusal {
+	return Refusal{
+		"diverged",
+		fmt.Sprintf("partition %d: the committed offset %d follows a record of leader epoch %d, and in the log that epoch ends at %d: an unclean election gave the same offsets to other records; %s", id, c.Offset, c.Epoch, c.EpochEnd, paused),
+		"bring back the replica that has the records of that epoch; check unclean.leader.election.enable and min.insync.replicas",
+	}
+}
+
 func refuseGap(id int32, at, next int64) Refusal {
 	return Refusal{
 		"gap",
 		fmt.Sprintf("partition %d: after offset %d comes %d: records are missing from the events topic, by compaction, a transactional producer or a fault; %s", id, at, next, paused),
 		"check cleanup.policy and the producers of the events topic",
-	}
-}
-
-func refuseReplay(id int32, at int64, err error) Refusal {
-	return Refusal{
-		"lost-log",
-		fmt.Sprintf("partition %d: the records from %d cannot be replayed into Redis: %v; %s", id, at, err, paused),
-		"restore the records from a mirror, and lengthen retention.ms of the events topic",
 	}
 }
 

@@ -1,6 +1,12 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrSnapshotBroken says that a snapshot is not whole any more.
+var ErrSnapshotBroken = errors.New("the snapshot is not whole")
 
 // Snapshot names one complete copy of a partition's state at an offset, kept
 // in the log's own store and not in Redis.

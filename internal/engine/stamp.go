@@ -88,6 +88,10 @@ func chain(c uint64, r *Record) uint64 {
 	return xxh3.Hash(b[:])
 }
 
+// ValueDigest is one participant's share of a state's digest, for those who
+// read all values.
+func ValueDigest(key string, value []byte) uint64 { return valueDigest(key, value) }
+
 // valueDigest is one participant's share of the state's digest, which is the
 // wrapping sum of all shares and so does not depend on their order.
 func valueDigest(key string, value []byte) uint64 {

@@ -71,9 +71,36 @@ func (p *Positions) Committed(ctx context.Context, partition int32) (engine.Comm
 		}
 		c.Initialized = manifest != nil && slices.Contains(manifest.Initialized, partition)
 	}
-	start, end, err := p.bounds(ctx, partition)
-	c.LogStart, c.LogEnd = start, end
+	var err error
+	if c.LogStart, c.LogEnd, err = p.bounds(ctx, partition); err != nil {
+		return c, err
+	}
+	err = p.epochEnd(ctx, partition, &c)
 	return c, err
+}
+
+// epochEnd asks the leader where the epoch of the last committed record ends in
+// its log: before the committed offset only where the records were replaced.
+func (p *Positions) epochEnd(ctx context.Context, partition int32, c *engine.Committed) error {
+	if c.Absent || c.Epoch < 0 {
+		return nil // the commit does not say
+	}
+	topic := p.cfg.Topic("events")
+	var req kadm.OffsetForLeaderEpochRequest
+	req.Add(topic, partition, c.Epoch)
+	all, err := kadm.NewClient(p.cl).OffsetForLeaderEpoch(ctx, req)
+	if err != nil {
+		return fmt.Errorf("ask where leader epoch %d of partition %d ends: %w", c.Epoch, partition, err)
+	}
+	got, ok := all[topic][partition]
+	if !ok {
+		return fmt.Errorf("ask where leader epoch %d of partition %d ends: the answer leaves it out", c.Epoch, partition)
+	}
+	if got.Err != nil {
+		return fmt.Errorf("ask where leader epoch %d of partition %d ends: %w", c.Epoch, partition, got.Err)
+	}
+	c.EpochKnown, c.EpochEnd = got.LeaderEpoch >= 0, got.EndOffset
+	return nil
 }
 
 func (p *Positions) fetchCommitted(ctx context.Context, partition int32, c *engine.Committed) (stable bool, err error) {
@@ -106,7 +133,7 @@ func (p *Positions) fetchCommitted(ctx context.Context, partition int32, c *engi
 				if err != nil {
 					return false, fmt.Errorf("fetch the committed offset of partition %d: %w", partition, err)
 				}
-				c.Absent, c.Offset = r.Offset < 0, r.Offset
+				c.Absent, c.Offset, c.Epoch = r.Offset < 0, r.Offset, r.LeaderEpoch
 				if r.Metadata != nil {
 					c.Metadata = *r.Metadata
 				}

@@ -128,12 +128,7 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 
 // Apply moves a partition by compare-and-set; see apply.lua.
 func (s *State) Apply(ctx context.Context, partition int32, move engine.Move) (engine.Meta, error) {
-	byBucket := make([][]any, s.space.Buckets)
-	for i := range move.Values {
-		v := &move.Values[i]
-		b := s.space.bucketOf(v.Key)
-		byBucket[b] = append(byBucket[b], v.Key, v.Value)
-	}
+	byBucket := s.byBucket(move.Values)
 	keys := []string{s.space.metaKey(partition)}
 	args := make([]any, 0, 6+s.space.Buckets+2*len(move.Values))
 	args = append(args, move.Token, move.Generation, move.From, move.To,
@@ -147,22 +142,41 @@ func (s *State) Apply(ctx context.Context, partition int32, move engine.Move) (e
 	return s.run(ctx, "move", partition, applyScript, keys, args)
 }
 
+// byBucket returns the arguments of each bucket's HSET.
+func (s *State) byBucket(values []engine.KeyValue) [][]any {
+	out := make([][]any, s.space.Buckets)
+	for i := range values {
+		v := &values[i]
+		b := s.space.bucketOf(v.Key)
+		out[b] = append(out[b], v.Key, v.Value)
+	}
+	return out
+}
+
 // Init begins a new generation; see init.lua. What it replaces is deleted.
-func (s *State) Init(ctx context.Context, partition int32, old engine.Meta, token string, start int64) (engine.Meta, error) {
-	var id [6]byte
-	_, _ = rand.Read(id[:]) // never fails
-	generation := hex.EncodeToString(id[:])
+func (s *State) Init(ctx context.Context, partition int32, old, next engine.Meta) (engine.Meta, error) {
+	staged := 1
+	if next.Generation == "" {
+		staged, next.Generation = 0, newGeneration()
+	}
 	expected := []any{"", "", ""}
 	if old.Exists {
 		expected = []any{old.Token, old.Generation, old.Applied}
 	}
-	keys := append([]string{s.space.metaKey(partition)}, s.space.bucketKeys(partition, generation)...)
-	meta, err := s.run(ctx, "begin", partition, initScript, keys, append(expected, token, generation, start))
-	if err == nil && old.Exists && meta.Generation == generation {
+	keys := append([]string{s.space.metaKey(partition)}, s.space.bucketKeys(partition, next.Generation)...)
+	meta, err := s.run(ctx, "begin", partition, initScript, keys, append(expected, next.Token, next.Generation, next.Start,
+		next.Applied, strconv.FormatUint(next.Chain, 16), strconv.FormatUint(next.Digest, 16), staged))
+	if err == nil && old.Exists && meta.Generation == next.Generation {
 		// Only memory is at stake: nobody reads this generation any more.
 		_ = s.client.Unlink(ctx, s.space.bucketKeys(partition, old.Generation)...).Err()
 	}
 	return meta, err
+}
+
+func newGeneration() string {
+	var id [6]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
 }
 
 func (s *State) run(ctx context.Context, verb string, partition int32, script *redis.Script, keys []string, args []any) (engine.Meta, error) {
@@ -201,32 +215,6 @@ func parseMeta(values []any) (engine.Meta, error) {
 		}
 	}
 	return m, nil
-}
-
-// All calls fn with every participant of a partition, in no order, while
-// nothing else moves it.
-func (s *State) All(ctx context.Context, partition int32, generation string, fn func(participant string, value []byte) error) error {
-	for _, key := range s.space.bucketKeys(partition, generation) {
-		var cursor uint64
-		for {
-			pairs, next, err := s.client.HScan(ctx, key, cursor, "", 1000).Result()
-			if err != nil {
-				return fmt.Errorf("scan partition %d: %w", partition, err)
-			}
-			for i := 0; i+1 < len(pairs); i += 2 {
-				if pairs[i] == "" {
-					continue // the sentinel
-				}
-				if err := fn(pairs[i], []byte(pairs[i+1])); err != nil {
-					return err
-				}
-			}
-			if cursor = next; cursor == 0 {
-				break
-			}
-		}
-	}
-	return nil
 }
 
 // Participant reads one participant's state with the position it belongs to; a

@@ -47,7 +47,7 @@ func TestLostBucketIsNoticed(t *testing.T) {
 	one := space
 	one.Buckets = 1
 	s := redisstore.NewState(client, one)
-	m, err := s.Init(ctx, 0, engine.Meta{}, "token", 0)
+	m, err := s.Init(ctx, 0, engine.Meta{}, engine.Meta{Token: "token"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,6 +74,11 @@ type ProcessorMetrics struct {
 	Assigned       counter
 	Replayed       counter
 	Rebuilt        counter
+	ReplayLeft     gaugeVec   // partition
+	Scrubs         counterVec // result: clean, damaged, strayed
+	Snapshots      counterVec // result: saved, restored
+	SnapshotLag    gaugeVec   // partition
+	Headroom       gaugeVec   // partition
 	Refused        gaugeVec   // partition, reason
 	Rerouted       counterVec // source
 	Sessions       counterVec // reason
@@ -183,10 +188,15 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		CommitSeconds:  d.histogram("commit_seconds", "From the end of folding to the transaction's outcome.", secondsFast),
 		LoadSeconds:    d.histogram("load_seconds", "One verified load of states from Redis.", secondsFast),
 		CAS:            d.counters("cas_total", "Moves of a partition in Redis, by outcome: moved, refused (the position was not the expected one) or retried (no answer came).", "outcome"),
-		Partitions:     d.gauges("partitions", "Partitions owned, by phase: assigning, replaying, ready or refused.", "phase"),
+		Partitions:     d.gauges("partitions", "Partitions owned, by phase: reading R, reading K, looking for a snapshot, rebuilding, replaying, ready or refused.", "phase"),
 		Assigned:       d.counter("assignments_total", "Partitions taken over."),
 		Replayed:       d.counter("replayed_total", "Records folded again, without output, because Redis was behind the log."),
 		Rebuilt:        d.counter("rebuilt_total", "Partitions whose view in Redis was missing or damaged and was built anew."),
+		ReplayLeft:     d.gauges("replay_left_records", "Records that a partition still has to fold again before it is ready; 0 when it is.", "partition"),
+		Scrubs:         d.counters("scrubs_total", "Looks at what Redis holds of a partition, by result: clean (all values are what they should be), damaged (they are not, and the partition is built anew) or strayed (an idle partition was moved or lost).", "result"),
+		Snapshots:      d.counters("snapshots_total", "Snapshots of a partition's state, by result: saved or restored.", "result"),
+		SnapshotLag:    d.gauges("snapshot_lag_records", "Records between a partition's newest snapshot (without one: the start of its state) and its applied offset: what a rebuild has to fold.", "partition"),
+		Headroom:       d.gauges("headroom_records", "Records between the log's start and a partition's newest snapshot (without one: the start of its state). Below 0, a lost view cannot be built anew.", "partition"),
 		Refused:        d.gauges("refused", "1 for a partition that is refused: processing it could lose or double events. The log names the fix.", "partition", "reason"),
 		Rerouted:       d.counters("rerouted_total", "Records found on a partition that is not their participant's and appended to the right one, by the event's source.", "source"),
 		Sessions:       d.counters("sessions_total", "Sessions begun, by reason: start, or what ended the one before.", "reason"),

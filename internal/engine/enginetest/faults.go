@@ -13,7 +13,8 @@ var Faults = []string{
 	"not committed, answered with an error", "not committed without a fault",
 	"client skips a record", "client goes back",
 	"redis rolled back", "redis lost a meta hash", "redis lost a bucket",
-	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "other token",
+	"retention", "scan failed", "snapshot not finished", "snapshot overwritten", "snapshot broken when it is read", "leader elected",
+	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
 }
 
 // Reasons names the refusals. Each of them has to be met in a campaign.
@@ -38,6 +39,13 @@ func (s *sim) fault(n int) error {
 		s.rollback(w.pick(len(w.views)), 0)
 	case n < 29:
 		s.forget(w.pick(len(w.views)), w.pick(buckets+2))
+	case n < 32:
+		s.retain(w.pick(len(w.logs)))
+	case n < 33:
+		s.loseCopy(w.pick(len(w.logs)))
+	case n < 34:
+		w.count("leader elected")
+		w.logs[w.pick(len(w.logs))].epoch++
 	case len(w.wire) > 0:
 		return w.land(w.pick(len(w.wire)))
 	}
@@ -168,7 +176,8 @@ func (s *sim) change(p int, what string) {
 		s.changeOffsets(id, what, excuse)
 	case "log start advanced":
 		excuse("lost-log")
-		l.start = 1 + int64(w.pick(len(l.records)))
+		l.startWas = l.start
+		l.start += 1 + int64(w.pick(len(l.records)))
 	case "log truncated":
 		excuse("truncated", "gap")
 		l.cut = int64(w.pick(len(l.records)))
@@ -177,8 +186,14 @@ func (s *sim) change(p int, what string) {
 		l.hole = int64(w.pick(len(l.records)))
 	case "other records":
 		excuse("diverged")
-		l.original = l.records[w.pick(int(w.high[p]))]
-		l.records[l.original.Offset].Value = []byte("something else")
+		at := w.pick(int(w.high[p]))
+		l.replace(at, at+1, "something else")
+		w.tainted[p] = true
+	case "unclean election":
+		excuse("diverged")
+		l.epoch++
+		// What is fetched and not yet committed stays: nobody could know better.
+		l.replace(w.pick(int(w.high[p])), int(w.high[p]), "of another leader")
 		w.tainted[p] = true
 	case "other token":
 		s.changeToken(excuse)
@@ -196,10 +211,10 @@ func (s *sim) changeOffsets(p int32, what string, excuse func(...string)) {
 	switch what {
 	case "reset back":
 		excuse("stamp")
-		w.offsets[p] = committed{true, int64(w.pick(int(c.offset))), ""}
+		w.offsets[p] = committed{set: true, offset: int64(w.pick(int(c.offset)))}
 	case "reset forward":
 		excuse("stamp", "gap") // a zombie's client may have fetched the offset
-		w.offsets[p] = committed{true, c.offset + 1 + int64(w.pick(3)), ""}
+		w.offsets[p] = committed{set: true, offset: c.offset + 1 + int64(w.pick(3)), epoch: c.epoch}
 	default:
 		excuse("no-commit")
 		w.offsets[p] = committed{}
@@ -230,7 +245,7 @@ func (s *sim) repair(p int) {
 		s.vacate(false)
 	case "other token":
 		s.vacate(true)
-	case "other records":
+	case "other records", "unclean election":
 		s.vacate(true) // with its zombies, which may have read the wrong records
 		s.zombies, s.w.wire = nil, nil
 	}
@@ -244,13 +259,13 @@ func (s *sim) restore(p int) {
 	case "reset back", "reset forward", "group deleted":
 		w.offsets[p] = w.saved[p]
 	case "log start advanced":
-		l.start = 0
+		l.start = l.startWas
 	case "log truncated":
 		l.cut = -1
 	case "hole in the log":
 		l.hole = -1
-	case "other records":
-		l.records[l.original.Offset] = l.original
+	case "other records", "unclean election":
+		l.putBack()
 	case "other token":
 		w.token = "sim"
 		clear(w.changed)
@@ -260,7 +275,7 @@ func (s *sim) restore(p int) {
 
 // changes are what change does, by the operator or by the infrastructure.
 var changes = []string{
-	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "other token",
+	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
 }
 
 // meddle changes something, or repairs what was changed some time ago.

@@ -16,8 +16,9 @@ import (
 type process struct {
 	w          *world
 	slot       int
-	epoch      int // of its producer
-	generation int // of its membership; older than the world's: kicked
+	cluster    string // that it was started for
+	epoch      int    // of its producer
+	generation int    // of its membership; older than the world's: kicked
 	machine    *engine.Machine
 	sync       []engine.Effect // to be performed in order
 	beside     []engine.Effect // under way, in any order
@@ -26,8 +27,9 @@ type process struct {
 	pending    []engine.Input // answers of effects in sync
 	loading    []engine.LoadRequest
 	loaded     []engine.LoadResult
-	positions  map[int32]int64 // of the client, by assigned partition; -1: to be fetched
-	believed   map[int32]int64 // the committed offset, as far as the client knows
+	positions  map[int32]int64      // of the client, by assigned partition; -1: to be fetched
+	scans      map[uint64]*scanning // by ownership epoch
+	believed   map[int32]int64      // the committed offset, as far as the client knows
 	paused     map[int32]bool
 	held       bool // records were polled: no callback runs before Release
 	revoked    bool // since the last End
@@ -42,12 +44,17 @@ type process struct {
 	replaced   bool // another process took its slot
 }
 
+// tokenOf is the token of a process's machine.
+func (pr *process) tokenOf() string {
+	return engine.Token{ClusterID: pr.cluster, Buckets: buckets}.String()
+}
+
 func newProcess(w *world, slot, cacheBytes int) *process {
 	w.fence(slot) // InitProducerID aborts what the predecessor left open
 	return &process{
-		w: w, slot: slot, epoch: w.epochs[slot], generation: -1,
-		positions: map[int32]int64{}, believed: map[int32]int64{}, paused: map[int32]bool{},
-		machine: engine.New(Fold{}, engine.Config{Token: engine.Token{ClusterID: w.token, Buckets: buckets}, CacheBytes: cacheBytes}),
+		w: w, slot: slot, cluster: w.token, epoch: w.epochs[slot], generation: -1,
+		scans: map[uint64]*scanning{}, positions: map[int32]int64{}, believed: map[int32]int64{}, paused: map[int32]bool{},
+		machine: engine.New(Fold{}, engine.Config{Token: engine.Token{ClusterID: w.token, Buckets: buckets}, CacheBytes: cacheBytes, Snapshots: w.keeps}),
 	}
 }
 
@@ -173,6 +180,8 @@ func (pr *process) take(in engine.Input) error {
 			}
 		case engine.Pause, engine.Resume, engine.Begin, engine.Produce, engine.Release, engine.End, engine.Rewind, engine.Load:
 			pr.sync = append(pr.sync, e)
+		case engine.Discard:
+			delete(pr.scans, e.Epoch) // at once: the next scan begins anew
 		default:
 			pr.beside = append(pr.beside, e)
 		}

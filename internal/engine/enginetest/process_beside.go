@@ -22,6 +22,9 @@ func same(a, b engine.Effect) bool {
 	case engine.Init:
 		b, ok := b.(engine.Init)
 		return ok && a == b
+	case engine.Restore:
+		b, ok := b.(engine.Restore)
+		return ok && a == b
 	}
 	return false
 }
@@ -49,7 +52,7 @@ func (pr *process) performBeside(i int) error {
 	case engine.Replay:
 		l, to := w.logs[e.Partition], min(e.To, e.From+1+int64(w.pick(4)))
 		if e.From < l.start {
-			done(engine.Lost{Partition: e.Partition, Epoch: e.Epoch, Err: engine.ErrLogStart})
+			done(engine.Lost{Partition: e.Partition, Epoch: e.Epoch})
 			return nil
 		}
 		done(engine.Replayed{Partition: e.Partition, Epoch: e.Epoch, Records: l.read(e.From, to), Next: to})
@@ -58,8 +61,14 @@ func (pr *process) performBeside(i int) error {
 	case engine.MarkInitialized:
 		w.known[e.Partition] = true
 		done(nil)
-	case engine.Flush, engine.Init:
+	case engine.Flush, engine.Init, engine.Restore:
 		return pr.write(e, done)
+	case engine.FindSnapshot:
+		done(engine.SnapshotFound{Partition: e.Partition, Epoch: e.Epoch, Snapshot: w.findSnapshot(e.Partition, pr.tokenOf(), e.NotAfter)})
+	case engine.Scan:
+		pr.scan(e, done)
+	case engine.Save:
+		return pr.save(e, done)
 	}
 	return nil
 }
@@ -90,5 +99,6 @@ func (w *world) committedOf(p int32) engine.Committed {
 	c, l := w.offsets[p], w.logs[p]
 	return engine.Committed{
 		Absent: !c.set, Offset: c.offset, Metadata: c.metadata, Initialized: !c.set && w.known[p], LogStart: l.start, LogEnd: l.end(),
+		Epoch: c.epoch, EpochKnown: c.set, EpochEnd: l.epochEnd(c.epoch),
 	}
 }

@@ -1,9 +1,11 @@
 package enginetest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/veltrix/veltrix/internal/engine"
 )
@@ -73,14 +75,51 @@ func (w *world) move(p int32, m engine.Move) engine.Meta {
 
 // init is the store's Init. The values of older generations stay: deleting
 // them is not part of the same step.
-func (w *world) init(p int32, old engine.Meta, token string, start int64) engine.Meta {
+func (w *world) init(p int32, old, next engine.Meta) engine.Meta {
 	v := w.views[p]
-	if v.meta.Exists == old.Exists && (!old.Exists || v.meta.Same(old)) {
-		w.inits++
-		v.meta = engine.Meta{Exists: true, Token: token, Generation: fmt.Sprint("g", w.inits), Start: start, Applied: start}
-		v.lost = [buckets]bool{}
+	staged, ok := w.staged[next.Generation]
+	if next.Generation != "" && !ok || v.meta.Exists != old.Exists || old.Exists && !v.meta.Same(old) {
+		return v.seen()
 	}
+	if next.Generation == "" {
+		w.inits++
+		next.Generation = fmt.Sprint("g", w.inits)
+	}
+	for key, value := range staged {
+		v.values[next.Generation+"/"+key] = value
+	}
+	delete(w.staged, next.Generation)
+	next.Exists, next.Intact = true, false
+	v.meta, v.lost = next, [buckets]bool{}
 	return v.seen()
+}
+
+// stage is the store's Stage.
+func (w *world) stage(generation string, values []engine.KeyValue) (string, error) {
+	if generation == "" {
+		w.inits++
+		generation = fmt.Sprint("g", w.inits)
+		w.staged[generation] = map[string][]byte{}
+	}
+	if w.staged[generation] == nil {
+		return "", errors.New("what was staged has ended")
+	}
+	for _, kv := range values {
+		w.staged[generation][kv.Key] = kv.Value
+	}
+	return generation, nil
+}
+
+// scan is the store's Scan, of one bucket.
+func (w *world) scan(p int32, generation string, bucket int) []engine.KeyValue {
+	var out []engine.KeyValue
+	v := w.views[p]
+	for _, key := range slices.Sorted(maps.Keys(v.values)) {
+		if who, ok := strings.CutPrefix(key, generation+"/"); ok && bucketOf(who) == bucket {
+			out = append(out, engine.KeyValue{Key: who, Value: v.values[key]})
+		}
+	}
+	return out
 }
 
 // flight is a request that was sent and has not arrived, whatever became of
@@ -120,8 +159,10 @@ func (w *world) serve(e engine.Effect) (engine.Input, error) {
 		meta := w.move(e.Partition, e.Move)
 		return engine.Flushed{Partition: e.Partition, Epoch: e.Epoch, Meta: meta}, w.checkView(e.Partition)
 	case engine.Init:
-		meta := w.init(e.Partition, e.Old, e.Token, e.Start)
+		meta := w.init(e.Partition, e.Old, engine.Meta{Token: e.Token, Start: e.Start, Applied: e.Start})
 		return engine.MetaRead{Partition: e.Partition, Epoch: e.Epoch, Meta: meta}, nil
+	case engine.Restore:
+		return w.restore(e)
 	}
 	panic(fmt.Sprintf("%T is no write", e))
 }

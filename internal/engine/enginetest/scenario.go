@@ -67,8 +67,8 @@ func Play(text string) (string, error) {
 
 // newPlayer reads the first line: world <partitions> <slots> cached|uncached.
 func newPlayer(words []string) (*player, error) {
-	if len(words) != 4 || words[0] != "world" {
-		return nil, errors.New("a scenario begins with: world <partitions> <slots> cached|uncached")
+	if len(words) < 4 || len(words) > 5 || words[0] != "world" {
+		return nil, errors.New("a scenario begins with: world <partitions> <slots> cached|uncached [snapshots]")
 	}
 	cfg := Config{Trace: true, Partitions: number(words[1]), Slots: number(words[2])}
 	if words[3] == "cached" {
@@ -76,7 +76,7 @@ func newPlayer(words []string) (*player, error) {
 	}
 	p := &player{script: script{map[string]int{}}}
 	p.s = &sim{cfg: cfg, w: newWorld(p.script, cfg.Partitions), procs: make([]*process, cfg.Slots)}
-	p.s.w.tracing = true
+	p.s.w.tracing, p.s.w.keeps = true, len(words) == 5 && words[4] == "snapshots"
 	for i := range p.s.procs {
 		p.s.start(i)
 	}
@@ -126,7 +126,11 @@ func (p *player) do(words []string) (known bool, err error) {
 		return true, err
 	case "kill", "start", "stop", "wake", "replace", "timeout":
 		p.process(words[0], arg(1))
-	case "lose", "rollback", "reset", "recommit", "delete", "advance", "truncate", "hole", "rewrite", "token", "repair":
+	case "compare":
+		return true, s.procs[arg(1)].take(engine.Compare{})
+	case "scrub":
+		return true, s.procs[arg(1)].take(engine.Scrub{Partition: int32(arg(2)), Save: len(words) > 3 && words[3] == "save"})
+	case "lose", "damage", "elect", "rollback", "reset", "recommit", "delete", "advance", "truncate", "hole", "rewrite", "token", "repair":
 		p.meddle(words, arg)
 	case "settle":
 		return true, p.settle()
@@ -143,7 +147,7 @@ func (p *player) settle() error {
 	err := p.s.settle()
 	w.tracing = true
 	if err == nil {
-		w.note("one more event for each participant, and R = K = end of every partition")
+		w.note("R = K = end of every partition")
 	}
 	return err
 }
@@ -264,14 +268,14 @@ func (p *player) meddle(words []string, arg func(int) int) {
 		if words[0] == "recommit" {
 			metadata = w.commits[id][int64(arg(2))]
 		}
-		w.offsets[id] = committed{true, int64(arg(2)), metadata}
+		w.offsets[id] = committed{set: true, offset: int64(arg(2)), metadata: metadata, epoch: w.offsets[id].epoch}
 		change("reset back", "stamp", "reset")
 	case "delete":
 		w.saved[id] = w.offsets[id]
 		w.offsets[id] = committed{}
 		change("group deleted", "no-commit")
 	case "advance":
-		w.logs[id].start = int64(arg(2))
+		w.logs[id].startWas, w.logs[id].start = w.logs[id].start, int64(arg(2))
 		change("log start advanced", "lost-log")
 	case "truncate":
 		w.logs[id].cut = int64(arg(2))
@@ -280,11 +284,20 @@ func (p *player) meddle(words []string, arg func(int) int) {
 		w.logs[id].hole = int64(arg(2))
 		change("hole in the log", "gap")
 	case "rewrite":
-		l := w.logs[id]
-		l.original = l.records[arg(2)]
-		l.records[arg(2)].Value = []byte(words[3])
+		w.logs[id].replace(arg(2), arg(2)+1, words[3])
 		w.tainted[id] = true
 		change("other records", "diverged")
+	case "elect":
+		l := w.logs[id]
+		l.epoch++
+		if len(words) > 3 {
+			l.replace(arg(2), len(l.records), words[3])
+			w.tainted[id] = true
+			change("unclean election", "diverged")
+		}
+	case "damage":
+		v := w.views[id]
+		delete(v.values, v.meta.Generation+"/"+words[2])
 	case "token":
 		w.token = words[1]
 		w.changed[0] = "other token"

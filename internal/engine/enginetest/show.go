@@ -77,7 +77,42 @@ func show(v any) string {
 	case engine.Init:
 		return fmt.Sprintf("%s partition %d from %d instead of %s", name, v.Partition, v.Start, meta(v.Old))
 	}
+	if text, ok := showWhole(name, v); ok {
+		return text
+	}
 	return fmt.Sprintf("%s%+v", name, v)
+}
+
+// showWhole writes what is about all values of a partition.
+func showWhole(name string, v any) (string, bool) {
+	switch v := v.(type) {
+	case engine.SnapshotFound:
+		if v.Snapshot == nil {
+			return fmt.Sprintf("%s partition %d: none", name, v.Partition), true
+		}
+		return fmt.Sprintf("%s partition %d: %s", name, v.Partition, snapshot(*v.Snapshot)), true
+	case engine.Restore:
+		return fmt.Sprintf("%s partition %d: %s instead of %s", name, v.Partition, snapshot(v.Snapshot), meta(v.Old)), true
+	case engine.Scan:
+		return fmt.Sprintf("%s partition %d at %s, save %t", name, v.Partition, meta(v.Meta), v.Save), true
+	case engine.Scanned:
+		if v.Err != nil {
+			return fmt.Sprintf("%s partition %d: %v", name, v.Partition, v.Err), true
+		}
+		return fmt.Sprintf("%s partition %d: %s, %d participants, digest %x", name, v.Partition, meta(v.Meta), v.Participants, v.Digest), true
+	case engine.Save:
+		return fmt.Sprintf("%s partition %d: %s", name, v.Partition, snapshot(v.Snapshot)), true
+	case engine.Saved:
+		if v.Err != nil {
+			return fmt.Sprintf("%s partition %d: %v", name, v.Partition, v.Err), true
+		}
+		return fmt.Sprintf("%s partition %d: %s", name, v.Partition, snapshot(v.Snapshot)), true
+	}
+	return "", false
+}
+
+func snapshot(s engine.Snapshot) string {
+	return strings.TrimSpace(fmt.Sprintf("%d participants at %d, digest %x %s", s.Participants, s.Offset, s.Digest, s.ID))
 }
 
 func committedText(c engine.Committed) string {

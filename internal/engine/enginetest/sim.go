@@ -38,6 +38,7 @@ func ConfigOf(seed uint64, steps int) Config {
 // Result is what a run, or several, did.
 type Result struct {
 	Runs, Steps, Records, Commits, Replayed, Rebuilt int
+	Strayed, Scrubbed, Saved, Restored               int
 	Faults, Restarts, Refusals                       map[string]int
 }
 
@@ -49,6 +50,10 @@ func (r *Result) Add(o Result) {
 	r.Commits += o.Commits
 	r.Replayed += o.Replayed
 	r.Rebuilt += o.Rebuilt
+	r.Strayed += o.Strayed
+	r.Scrubbed += o.Scrubbed
+	r.Saved += o.Saved
+	r.Restored += o.Restored
 	r.Faults = sum(r.Faults, o.Faults)
 	r.Restarts = sum(r.Restarts, o.Restarts)
 	r.Refusals = sum(r.Refusals, o.Refusals)
@@ -66,7 +71,8 @@ func sum(to, from map[string]int) map[string]int {
 
 func (r Result) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d runs, %d steps: %d records, %d commits, %d records replayed, %d partitions rebuilt\n", r.Runs, r.Steps, r.Records, r.Commits, r.Replayed, r.Rebuilt)
+	fmt.Fprintf(&b, "%d runs, %d steps: %d records, %d commits, %d records replayed, %d partitions rebuilt, %d of them from a snapshot\n", r.Runs, r.Steps, r.Records, r.Commits, r.Replayed, r.Rebuilt, r.Restored)
+	fmt.Fprintf(&b, "%d idle partitions that had strayed, %d scrubs, %d snapshots\n", r.Strayed, r.Scrubbed, r.Saved)
 	for _, table := range []struct {
 		name   string
 		counts map[string]int
@@ -125,7 +131,7 @@ type sim struct {
 
 func newSim(cfg Config, ch chooser) *sim {
 	s := &sim{cfg: cfg, w: newWorld(ch, cfg.Partitions), procs: make([]*process, cfg.Slots)}
-	s.w.tracing = cfg.Trace
+	s.w.tracing, s.w.keeps = cfg.Trace, true
 	for i := range s.procs {
 		s.start(i)
 	}
@@ -179,6 +185,10 @@ func (s *sim) collect(pr *process) {
 	s.result.Commits += int(c.Committed)
 	s.result.Replayed += int(c.Replayed)
 	s.result.Rebuilt += int(c.Rebuilt)
+	s.result.Strayed += int(c.Strayed)
+	s.result.Scrubbed += int(c.Scrubbed)
+	s.result.Saved += int(c.Saved)
+	s.result.Restored += int(c.Restored)
 }
 
 func (s *sim) start(slot int) {
@@ -197,8 +207,26 @@ func (s *sim) step() error {
 	case n < 168 && s.cfg.Meddling:
 		s.meddle()
 		return nil
+	case n < 190:
+		return s.look()
 	}
 	return s.run()
+}
+
+// look lets the time come at which a process compares, or reads all values.
+func (s *sim) look() error {
+	pr := s.procs[s.w.pick(len(s.procs))]
+	if pr == nil || pr.stalled > 0 || pr.busy() {
+		return nil
+	}
+	if s.w.pick(3) == 0 {
+		return s.outcome(pr, pr.take(engine.Compare{}))
+	}
+	owned := pr.machine.Status()
+	if len(owned) == 0 {
+		return nil
+	}
+	return s.outcome(pr, pr.take(engine.Scrub{Partition: owned[s.w.pick(len(owned))].Partition, Save: s.w.pick(4) > 0}))
 }
 
 // run lets one process do one thing.
@@ -228,9 +256,16 @@ func (s *sim) run() error {
 func (s *sim) advance(pr *process) error {
 	n := pr.choices()
 	if n == 0 {
+		if s.calm { // time passes: idle partitions are compared
+			return s.outcome(pr, pr.take(engine.Compare{}))
+		}
 		return nil
 	}
-	err := pr.step(s.w.pick(n))
+	return s.outcome(pr, pr.step(s.w.pick(n)))
+}
+
+// outcome replaces a session that gave up.
+func (s *sim) outcome(pr *process, err error) error {
 	if errors.Is(err, errRestart) {
 		s.collect(pr)
 		s.start(pr.slot)
@@ -307,8 +342,7 @@ func (s *sim) give(p int32, next *process) {
 }
 
 // settle ends the faults, repairs what was changed, and waits for R = K = end,
-// which must come unattended. One more event for each participant makes sure
-// that every bucket is looked at: what an idle partition lost shows only then.
+// which must come unattended, and without another event.
 func (s *sim) settle() error {
 	w := s.w
 	if s.dice != nil {
@@ -323,9 +357,6 @@ func (s *sim) settle() error {
 	for p := range w.logs {
 		if w.changed[p] != "" {
 			s.repair(p)
-		}
-		for _, key := range []string{"p0", "p1", "p2", "p3", "p4"} {
-			w.add(int32(p), key, "last")
 		}
 	}
 	s.calm = true

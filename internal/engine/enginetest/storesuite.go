@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -17,13 +18,19 @@ func StoreSuite(t *testing.T, open func(t *testing.T) engine.Store) {
 	t.Run("writes all or nothing", func(t *testing.T) { storeStale(t, open(t)) })
 	t.Run("rebuilds into a new generation", func(t *testing.T) { storeRebuilds(t, open(t)) })
 	t.Run("takes more values than one command", func(t *testing.T) { storeMany(t, open(t)) })
+	t.Run("adopts what was staged, whole", func(t *testing.T) { storeStages(t, open(t)) })
 }
 
 const suiteToken = "1/cluster/topic/2/1-rules/4"
 
+// next is an empty generation that begins at an offset.
+func next(start int64) engine.Meta {
+	return engine.Meta{Token: suiteToken, Start: start, Applied: start}
+}
+
 func begin(t *testing.T, s engine.Store) engine.Meta {
 	t.Helper()
-	m, err := s.Init(context.Background(), 0, engine.Meta{}, suiteToken, 7)
+	m, err := s.Init(context.Background(), 0, engine.Meta{}, next(7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +46,7 @@ func storeBegins(t *testing.T, s engine.Store) {
 	if !first.Exists || !first.Intact || first.Token != suiteToken || first.Start != 7 || first.Applied != 7 || first.Generation == "" {
 		t.Fatalf("it began with %+v", first)
 	}
-	second, err := s.Init(ctx, 0, engine.Meta{}, suiteToken, 9)
+	second, err := s.Init(ctx, 0, engine.Meta{}, next(9))
 	if err != nil || second != first {
 		t.Fatalf("a second beginning replaced %+v by %+v, %v", first, second, err)
 	}
@@ -97,7 +104,7 @@ func storeStale(t *testing.T, s engine.Store) {
 			t.Errorf("a move from %s answered %+v, %v", name, got, err)
 		}
 	}
-	if got, err := s.Init(ctx, 0, m, suiteToken, 7); err != nil || got.Applied != 12 || got.Generation != m.Generation {
+	if got, err := s.Init(ctx, 0, m, next(7)); err != nil || got.Applied != 12 || got.Generation != m.Generation {
 		t.Errorf("a beginning instead of an older position answered %+v, %v", got, err)
 	}
 	_, values, err := s.Load(ctx, 0, m.Generation, []string{"ada", "eve"})
@@ -113,14 +120,14 @@ func storeRebuilds(t *testing.T, s engine.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := s.Init(ctx, 0, old, suiteToken, 7)
+	fresh, err := s.Init(ctx, 0, old, next(7))
 	if err != nil || fresh.Generation == old.Generation || fresh.Applied != 7 || fresh.Digest != 0 || fresh.Chain != 0 || !fresh.Intact {
 		t.Fatalf("rebuilding began with %+v, %v", fresh, err)
 	}
 	if _, values, err := s.Load(ctx, 0, fresh.Generation, []string{"ada"}); err != nil || values[0] != nil {
 		t.Fatalf("the new generation reads the old value %q, %v", values, err)
 	}
-	if late, err := s.Init(ctx, 0, old, suiteToken, 7); err != nil || late != fresh {
+	if late, err := s.Init(ctx, 0, old, next(7)); err != nil || late != fresh {
 		t.Fatalf("a second rebuild of the same meta answered %+v, %v", late, err)
 	}
 	if got, err := s.Apply(ctx, 0, move(old, 20)); err != nil || got.Applied != 7 {
@@ -152,6 +159,60 @@ func storeMany(t *testing.T, s engine.Store) {
 	}
 }
 
+func storeStages(t *testing.T, s engine.Store) {
+	ctx := context.Background()
+	old, err := s.Apply(ctx, 0, move(begin(t, s), 12, engine.KeyValue{Key: "ada", Value: []byte("old")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	generation, err := s.Stage(ctx, 0, "", nil)
+	if err != nil || generation == "" || generation == old.Generation {
+		t.Fatalf("staging began as %q, %v", generation, err)
+	}
+	want := map[string]string{}
+	for n := range 3 {
+		var values []engine.KeyValue
+		for i := range 3000 {
+			key := fmt.Sprintf("player-%d-%d", n, i)
+			values = append(values, engine.KeyValue{Key: key, Value: []byte(fmt.Sprint(i))})
+			want[key] = fmt.Sprint(i)
+		}
+		if same, err := s.Stage(ctx, 0, generation, values); err != nil || same != generation {
+			t.Fatalf("staged into %q, %v", same, err)
+		}
+	}
+	if m, err := s.Meta(ctx, 0); err != nil || m != old {
+		t.Fatalf("staging moved the partition to %+v, %v", m, err)
+	}
+	wanted := engine.Meta{Token: suiteToken, Generation: generation, Start: 7, Applied: 40, Chain: 1 << 60, Digest: 5}
+	unknown := wanted
+	unknown.Generation = "not-staged"
+	if m, err := s.Init(ctx, 0, old, unknown); err != nil || m.Generation != old.Generation || m.Applied != 12 {
+		t.Fatalf("a generation that was not staged was adopted: %+v, %v", m, err)
+	}
+	if _, err := s.Stage(ctx, 0, "not-staged", []engine.KeyValue{{Key: "eve", Value: []byte("1")}}); err == nil {
+		t.Fatal("values were staged into a generation that has ended")
+	}
+	wanted.Exists, wanted.Intact = true, true
+	for range 2 { // the second is a resend after a lost answer
+		if m, err := s.Init(ctx, 0, old, wanted); err != nil || m != wanted {
+			t.Fatalf("adopted as %+v, %v; want %+v", m, err, wanted)
+		}
+	}
+	got := map[string]string{}
+	if err := s.Scan(ctx, 0, generation, func(values []engine.KeyValue) error {
+		for _, v := range values {
+			got[v.Key] = string(v.Value)
+		}
+		return nil
+	}); err != nil || !maps.Equal(got, want) {
+		t.Fatalf("%d values of %d, %v", len(got), len(want), err)
+	}
+	if m, err := s.Meta(ctx, 0); err != nil || m != wanted {
+		t.Fatalf("stored is %+v, %v; want %+v", m, err, wanted)
+	}
+}
+
 // NewStore returns the simulated store as an engine.Store.
 func NewStore(partitions int) engine.Store { return simStore{newWorld(newDice(1), partitions)} }
 
@@ -168,6 +229,19 @@ func (s simStore) Apply(_ context.Context, p int32, m engine.Move) (engine.Meta,
 	return s.w.move(p, m), nil
 }
 
-func (s simStore) Init(_ context.Context, p int32, old engine.Meta, token string, start int64) (engine.Meta, error) {
-	return s.w.init(p, old, token, start), nil
+func (s simStore) Init(_ context.Context, p int32, old, next engine.Meta) (engine.Meta, error) {
+	return s.w.init(p, old, next), nil
+}
+
+func (s simStore) Stage(_ context.Context, _ int32, generation string, values []engine.KeyValue) (string, error) {
+	return s.w.stage(generation, values)
+}
+
+func (s simStore) Scan(_ context.Context, p int32, generation string, fn func([]engine.KeyValue) error) error {
+	for b := range buckets {
+		if err := fn(s.w.scan(p, generation, b)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -13,17 +13,56 @@ type committed struct {
 	set      bool
 	offset   int64
 	metadata string
+	epoch    int32 // the leader's that wrote the record before
 }
 
 // log is a partition of the source topic. Records keep their place in the
 // slice when they can no longer be read, so that they can be brought back.
 type log struct {
-	records []engine.Record
-	start   int64
-	cut     int64 // the records from here on are gone; -1: none
-	hole    int64 // this record is gone; -1: none
-	// original is what stood in the place of a record that was changed.
-	original engine.Record
+	records  []engine.Record
+	start    int64
+	cut      int64 // the records from here on are gone; -1: none
+	hole     int64 // this record is gone; -1: none
+	epoch    int32 // of the leader
+	startWas int64 // before somebody advanced it
+	// originals are what stood in the place of records that were changed.
+	originals []engine.Record
+}
+
+// replace puts other records in the places of [from, to), written by the
+// present leader.
+func (l *log) replace(from, to int, value string) {
+	l.originals = slices.Clone(l.records[from:to])
+	l.records = slices.Clone(l.records)
+	for i := from; i < to; i++ {
+		l.records[i].Value, l.records[i].LeaderEpoch = []byte(value), l.epoch
+	}
+}
+
+// putBack undoes replace.
+func (l *log) putBack() {
+	for _, r := range l.originals {
+		l.records[r.Offset] = r
+	}
+	l.originals = nil
+}
+
+// epochAt is the leader epoch of the record before offset.
+func (l *log) epochAt(offset int64) int32 {
+	if offset == 0 {
+		return 0
+	}
+	return l.records[offset-1].LeaderEpoch
+}
+
+// epochEnd is where the records of later epochs begin.
+func (l *log) epochEnd(epoch int32) int64 {
+	for i := range l.records {
+		if l.records[i].LeaderEpoch > epoch {
+			return int64(i)
+		}
+	}
+	return l.end()
 }
 
 func (l *log) end() int64 {
@@ -56,6 +95,9 @@ type world struct {
 	known      map[int32]bool     // the manifest
 	views      []*view
 	history    [][]*view // older copies, for rollbacks
+	keeps      bool      // snapshots
+	snapshots  [][]*copied
+	staged     map[string]map[string][]byte // generation → participant → value
 	wire       []flight
 	owner      []*process
 	generation int
@@ -67,6 +109,7 @@ type world struct {
 	excused    []map[string]bool
 	tainted    []bool // the view was folded from records that were not the log's
 	inits      int
+	saves      int
 	faults     map[string]int
 	restarts   map[string]int
 	refusals   map[string]int
@@ -94,6 +137,7 @@ func newWorld(ch chooser, partitions int) *world {
 		commits: make([]map[int64]string, partitions),
 		decided: make([]int64, partitions), known: map[int32]bool{}, history: make([][]*view, partitions),
 		owner: make([]*process, partitions), epochs: map[int]int{},
+		snapshots: make([][]*copied, partitions), staged: map[string]map[string][]byte{},
 		changed: make([]string, partitions), saved: make([]committed, partitions), tainted: make([]bool, partitions),
 		faults: map[string]int{}, restarts: map[string]int{}, refusals: map[string]int{},
 	}
@@ -141,7 +185,7 @@ func (w *world) add(p int32, key, value string) {
 		return // what was truncated comes back first
 	}
 	l.records = append(l.records, engine.Record{
-		Partition: p, Offset: int64(len(l.records)), Key: []byte(key), Value: []byte(value),
+		Partition: p, LeaderEpoch: l.epoch, Offset: int64(len(l.records)), Key: []byte(key), Value: []byte(value),
 	})
 	w.note("append %d/%d %s=%s", p, len(l.records)-1, key, value)
 }
@@ -170,7 +214,7 @@ func (w *world) commit(t *transaction) error {
 		if w.offsets[p].set && c.Offset < w.offsets[p].offset {
 			return fmt.Errorf("I4: partition %d goes back from %d to %d", p, w.offsets[p].offset, c.Offset)
 		}
-		w.offsets[p] = committed{true, c.Offset, c.Metadata}
+		w.offsets[p] = committed{true, c.Offset, c.Metadata, w.logs[p].epochAt(c.Offset)}
 		if w.tracing {
 			w.commits[p][c.Offset] = c.Metadata
 		}

@@ -1,0 +1,243 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// chores says when each partition's values are looked through next.
+type chores map[int32]due
+
+type due struct{ scrub, save time.Time }
+
+// chore begins at most one scan. The first of a partition comes at a random
+// time within its interval, so that a deployment's partitions do not all stand
+// still at once.
+func (l *Loop) chore(ctx context.Context, now time.Time) {
+	if l.chores == nil {
+		l.chores = chores{}
+	}
+	kept, begun := chores{}, false
+	for _, s := range l.machine.Status() {
+		d, ok := l.chores[s.Partition]
+		if !ok {
+			d = due{first(now, l.cfg.Scrub), first(now, l.cfg.Snapshot)}
+		}
+		scrub := l.cfg.Scrub > 0 && now.After(d.scrub)
+		save := l.snapshots != nil && l.cfg.Snapshot > 0 && now.After(d.save)
+		if save && s.Saved == s.Position { // nothing has happened since
+			save, d.save = false, now.Add(l.cfg.Snapshot)
+		}
+		if (scrub || save) && !begun && s.Phase == ready.String() {
+			begun = true
+			d.scrub = now.Add(l.cfg.Scrub)
+			if save {
+				d.save = now.Add(l.cfg.Snapshot)
+			}
+			l.step(ctx, Scrub{s.Partition, save})
+		}
+		kept[s.Partition] = d
+	}
+	l.chores = kept
+}
+
+func first(now time.Time, interval time.Duration) time.Time {
+	return now.Add(rand.N(max(interval, 1)))
+}
+
+// copies are the snapshots that scans are filling, by ownership epoch.
+type copies struct {
+	mu sync.Mutex
+	by map[uint64]SnapshotWriter
+}
+
+func (c *copies) put(epoch uint64, w SnapshotWriter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil {
+		c.by = map[uint64]SnapshotWriter{}
+	}
+	c.by[epoch] = w
+}
+
+func (c *copies) take(epoch uint64) SnapshotWriter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.by[epoch]
+	delete(c.by, epoch)
+	return w
+}
+
+// abort drops what nobody will finish.
+func (c *copies) abort() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.by {
+		w.Abort()
+	}
+	clear(c.by)
+}
+
+// snapshot performs the effects about all values of a partition.
+func (l *Loop) snapshot(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case FindSnapshot:
+		l.async.Go(func() {
+			l.until(ctx, "look for a snapshot", func() (Input, error) {
+				s, found, err := l.snapshots.Find(ctx, e.Partition, l.machine.token, e.NotAfter)
+				if err != nil || !found {
+					return SnapshotFound{e.Partition, e.Epoch, nil}, err
+				}
+				return SnapshotFound{e.Partition, e.Epoch, &s}, nil
+			})
+		})
+	case Restore:
+		l.async.Go(func() { l.until(ctx, "restore a snapshot", func() (Input, error) { return l.restore(ctx, e) }) })
+	case Scan:
+		l.async.Go(func() { l.inbox.Put(l.scan(ctx, e)) })
+	case Save:
+		w := l.copies.take(e.Epoch)
+		l.async.Go(func() { l.inbox.Put(l.save(ctx, w, e)) })
+	case Discard:
+		if w := l.copies.take(e.Epoch); w != nil {
+			w.Abort()
+		}
+	}
+}
+
+// restore stages a snapshot's values and then lets them become the
+// partition's. What a failed attempt has staged goes away by itself.
+func (l *Loop) restore(ctx context.Context, e Restore) (Input, error) {
+	began := time.Now()
+	generation, err := l.store.Stage(ctx, e.Partition, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	err = l.snapshots.Read(ctx, e.Partition, e.Snapshot, func(values []KeyValue) error {
+		n += len(values)
+		_, err := l.store.Stage(ctx, e.Partition, generation, values)
+		return err
+	})
+	if errors.Is(err, ErrSnapshotBroken) {
+		l.cfg.Log.Warn("a snapshot is not whole any more", "partition", e.Partition, "offset", e.Snapshot.Offset, "error", err)
+		select { // whoever overwrites it needs a moment to finish
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return SnapshotUnusable{e.Partition, e.Epoch}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := e.Snapshot
+	meta, err := l.store.Init(ctx, e.Partition, e.Old, Meta{
+		Token: s.Token, Generation: generation, Start: s.Start, Applied: s.Offset, Chain: s.Chain, Digest: s.Digest,
+	})
+	if err == nil {
+		l.cfg.Log.Info("a snapshot is restored", "partition", e.Partition, "offset", s.Offset, "participants", n, "took", time.Since(began))
+	}
+	return MetaRead{e.Partition, e.Epoch, meta}, err
+}
+
+// scan reads all values. It is tried once: the partition stands still for it.
+func (l *Loop) scan(ctx context.Context, e Scan) Scanned {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ScanTimeout)
+	defer cancel()
+	out := Scanned{Partition: e.Partition, Epoch: e.Epoch}
+	var w SnapshotWriter
+	if e.Save {
+		if w, out.Err = l.snapshots.Write(ctx, e.Partition); out.Err != nil {
+			return l.scanFailed(e, out)
+		}
+		l.copies.put(e.Epoch, w)
+	}
+	seen := map[string]struct{}{} // a scan may return a participant twice
+	out.Err = l.store.Scan(ctx, e.Partition, e.Meta.Generation, func(values []KeyValue) error {
+		fresh := values[:0]
+		for _, v := range values {
+			if _, again := seen[v.Key]; again {
+				continue
+			}
+			seen[v.Key] = struct{}{}
+			out.Digest += valueDigest(v.Key, v.Value)
+			fresh = append(fresh, v)
+		}
+		if w == nil {
+			return nil
+		}
+		return w.Add(ctx, fresh)
+	})
+	out.Participants = int64(len(seen))
+	if out.Err == nil {
+		out.Meta, out.Err = l.store.Meta(ctx, e.Partition)
+	}
+	if out.Err != nil {
+		return l.scanFailed(e, out)
+	}
+	return out
+}
+
+func (l *Loop) scanFailed(e Scan, out Scanned) Scanned {
+	l.cfg.Log.Warn("the values of a partition cannot be looked through", "partition", e.Partition, "snapshot", e.Save, "error", out.Err)
+	return out
+}
+
+func (l *Loop) save(ctx context.Context, w SnapshotWriter, e Save) Saved {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ScanTimeout)
+	defer cancel()
+	defer w.Abort()
+	began := time.Now()
+	s, err := w.Finish(ctx, e.Snapshot)
+	if err != nil {
+		l.cfg.Log.Warn("a snapshot is not taken", "partition", e.Partition, "error", err)
+	} else {
+		l.cfg.Log.Info("a snapshot is taken", "partition", e.Partition, "offset", s.Offset, "participants", s.Participants, "took", time.Since(began))
+	}
+	return Saved{e.Partition, e.Epoch, s, err}
+}
+
+// replayEvery is how often a replay says how far it is.
+const replayEvery = 5 * time.Second
+
+// replays follow what is folded again, for the log.
+type replays map[int32]*progress
+
+type progress struct {
+	began, said time.Time
+	from        int64
+}
+
+// tell says that a replay began, how far it is, and that it ended.
+func (r *replays) tell(log *slog.Logger, now time.Time, m *Machine) {
+	if *r == nil {
+		*r = replays{}
+	}
+	for _, s := range m.Status() {
+		at := (*r)[s.Partition]
+		if s.Phase != replaying.String() {
+			if at != nil && s.Phase == ready.String() && now.Sub(at.began) > time.Second {
+				log.Info("folded again", "partition", s.Partition, "records", s.Position-at.from, "took", now.Sub(at.began).Round(time.Millisecond))
+			}
+			delete(*r, s.Partition)
+			continue
+		}
+		switch {
+		case at == nil:
+			(*r)[s.Partition] = &progress{now, now, s.Position}
+		case now.Sub(at.said) >= replayEvery:
+			at.said = now
+			rate := float64(s.Position-at.from) / now.Sub(at.began).Seconds()
+			left := "not known"
+			if rate > 0 {
+				left = time.Duration(float64(s.Target-s.Position) / rate * float64(time.Second)).Round(time.Second).String()
+			}
+			log.Info("folding again", "partition", s.Partition, "at", s.Position, "of", s.Target, "rate", fmt.Sprintf("%.0f/s", rate), "left", left)
+		}
+	}
+}
