@@ -110,6 +110,9 @@ func (f *Fold) admit(h *History, e *Event, out *Outcome) bool {
 
 // floorText says why the floor is where it is.
 func (f *Fold) floorText(h *History) string {
+	if h.Floor.Hash == closed {
+		return ": the rules have changed since, and what happened before is closed"
+	}
 	if h.Floor.Hash != (Identity{}) {
 		return ": at least " + strconv.Itoa(f.schema.Order.MaxTail) + " later events have arrived before it"
 	}

@@ -164,14 +164,16 @@ func (h *History) find(id Identity) *Entry {
 }
 
 // remember appends an identity to the ring of at most size.
-func (h *History) remember(id Identity, size int) {
+func (h *History) remember(id Identity, size int) { h.rememberFragment(id.fragment(), size) }
+
+func (h *History) rememberFragment(fragment uint64, size int) {
 	if size <= 0 {
 		return
 	}
 	if over := len(h.Ring) - (size - 1); over > 0 {
 		h.Ring = h.Ring[:copy(h.Ring, h.Ring[over:])]
 	}
-	h.Ring = append(h.Ring, id.fragment())
+	h.Ring = append(h.Ring, fragment)
 }
 
 func (id Identity) fragment() uint64 { return id.Hi }
