@@ -169,11 +169,11 @@ func sources(t *testing.T) []source {
 func parse(t *testing.T) []source {
 	t.Helper()
 	var all []source
+	set := token.NewFileSet()
 	for _, name := range files(t) {
 		if !strings.HasSuffix(name, ".go") || strings.Contains(name, "/testdata/") {
 			continue
 		}
-		set := token.NewFileSet()
 		tree, err := parser.ParseFile(set, name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

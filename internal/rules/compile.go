@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"cel.dev/cel-go/common/ast"
@@ -218,12 +219,7 @@ func (c *compiler) classOf(item, n *yaml.Node) *participant.Class {
 	}
 	class := c.classes[n.Value]
 	if class == nil {
-		var known []string
-		for name := range c.classes {
-			known = append(known, name)
-		}
-		slices.Sort(known)
-		c.note(n, "unknown class `%s`%s", cut(n.Value, 80), suggestion(n.Value, known))
+		c.note(n, "unknown class `%s`%s", cut(n.Value, 80), suggestion(n.Value, slices.Sorted(maps.Keys(c.classes))))
 	}
 	c.used["class "+n.Value] = true
 	return class
