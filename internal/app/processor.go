@@ -29,7 +29,7 @@ type Processor struct {
 	manifest  *kafkalog.Manifest
 	fold      engine.Fold
 	slots     atomic.Pointer[[]*slot]
-	snapshots engine.Snapshots
+	snapshots *kafkalog.Snapshots
 	warned    map[int32]time.Time // by observe, of a log's start that comes near
 }
 
@@ -87,6 +87,9 @@ func (p *Processor) connect(ctx context.Context) error {
 	if p.positions, err = kafkalog.NewPositions(p.kafka); err != nil {
 		return err
 	}
+	if p.snapshots, err = kafkalog.NewSnapshots(p.kafka); err != nil {
+		return err
+	}
 	p.reroute, err = kafkalog.NewRerouter(p.kafka, p.rt.Config.Processor.TransactionTimeout)
 	return err
 }
@@ -97,6 +100,9 @@ func (p *Processor) close() {
 	}
 	if p.positions != nil {
 		p.positions.Close()
+	}
+	if p.snapshots != nil {
+		p.snapshots.Close()
 	}
 	if p.client != nil {
 		_ = p.client.Close()

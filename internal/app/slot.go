@@ -143,7 +143,7 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 		}
 	}()
 	log.Info("joining the group", "group", p.kafka.ProcessorGroup())
-	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots, Snapshots: p.snapshots != nil})
+	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots, Snapshots: true})
 	loop := engine.NewLoop(engine.LoopConfig{
 		CommitInterval: cfg.CommitInterval, CommitRecords: cfg.CommitRecords, EndTimeout: 2 * cfg.SessionTimeout,
 		Recheck: engine.DefaultLoop.Recheck, SettleTimeout: engine.DefaultLoop.SettleTimeout,
