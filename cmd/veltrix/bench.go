@@ -69,5 +69,60 @@ func benchCommand() *cobra.Command {
 		}
 		return report.WriteText(cmd.OutOrStdout())
 	}
+	cmd.AddCommand(benchRebuildCommand())
+	return cmd
+}
+
+func benchRebuildCommand() *cobra.Command {
+	var (
+		events       int64
+		participants int
+		asJSON       bool
+		opts         bench.RebuildOptions
+	)
+	cmd := &cobra.Command{
+		Use:   "rebuild",
+		Short: "Measure how long it takes to build anew what Redis lost",
+		Long: "Fills topics of its own, folds them, and then takes away what Redis has: one partition goes back to half of its\n" +
+			"events, all positions are lost and folded again from the log, and lost once more and restored from snapshots\n" +
+			"with the events behind them. Each time is from the loss, noticing it included, until Redis is at the end.\n" +
+			"In the end everything is compared with the sequential fold. What it made is removed.",
+		Example: "  veltrix bench rebuild --partitions 1 --participants 100000 --events 440000 --tail 40000\n" +
+			"  veltrix bench rebuild --participants 1000000 --events 2200000 --tail 200000 --json",
+		Args: cobra.NoArgs,
+	}
+	config.Flags(cmd, "kafka", "redis", "processor")
+	flags := cmd.Flags()
+	for _, name := range []string{"prefix", "profile", "processor-instance"} {
+		flags.Lookup(name).Hidden = true // the bench decides them
+	}
+	flags.Int64Var(&events, "events", 440_000, "events, those of the tail included")
+	flags.Int64Var(&opts.Tail, "tail", 40_000, "events behind the snapshots")
+	flags.IntVar(&participants, "participants", 100_000, "participants among whom they are spread")
+	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
+	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := config.Load(cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if !cfg.Explicit("log.level") {
+			cfg.Log.Level = "warn"
+		}
+		if opts.Workload, err = bench.Core(events, participants, bench.Structured); err != nil {
+			return err
+		}
+		opts.Progress = func(format string, args ...any) {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+		}
+		report, err := bench.Rebuild(cmd.Context(), app.NewRuntime(cfg, version), opts)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return report.WriteJSON(cmd.OutOrStdout())
+		}
+		return report.WriteText(cmd.OutOrStdout())
+	}
 	return cmd
 }

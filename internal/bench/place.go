@@ -45,18 +45,30 @@ func newPlace(ctx context.Context, rt app.Runtime, prefix string, partitions int
 // fill appends the workload to the events topic and returns where each
 // partition ends.
 func (p *place) fill(ctx context.Context, w *Workload) ([]int64, error) {
+	if err := p.append(ctx, w, 0, w.Events); err != nil {
+		return nil, err
+	}
+	return p.ends(ctx, w.Events)
+}
+
+// append appends the events of [from, to).
+func (p *place) append(ctx context.Context, w *Workload, from, to int64) error {
 	topic := p.kafka.Topic("events")
 	cl, err := kgo.NewClient(p.kafka.Options(
 		kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(kgo.NoCompression()),
 	)...)
 	if err != nil {
-		return nil, fmt.Errorf("create the client that fills %s: %w", topic, err)
+		return fmt.Errorf("create the client that fills %s: %w", topic, err)
 	}
 	defer cl.Close()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	i := int64(-1)
 	err = w.Each(p.partitions, func(r *kgo.Record) error {
+		if i++; i < from || i >= to {
+			return nil
+		}
 		cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
 			if err != nil {
 				fail(err)
@@ -71,9 +83,22 @@ func (p *place) fill(ctx context.Context, w *Workload) ([]int64, error) {
 		err = cause
 	}
 	if err != nil {
-		return nil, fmt.Errorf("fill %s: %w", topic, err)
+		return fmt.Errorf("fill %s: %w", topic, err)
 	}
-	return p.ends(ctx, w.Events)
+	return nil
+}
+
+// bounds returns where the partitions end now.
+func (p *place) bounds(ctx context.Context) ([]int64, error) {
+	bounds, err := kafkalog.Bounds(ctx, p.kafka, p.kafka.Topic("events"))
+	if err != nil {
+		return nil, err
+	}
+	ends := make([]int64, len(bounds))
+	for i, b := range bounds {
+		ends[i] = b.End
+	}
+	return ends, nil
 }
 
 // ends returns where the partitions end, which together must be what was sent.
