@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench bench-pipeline flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench bench-pipeline bench-rebuild flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ bench: ## Run the micro-benchmarks
 
 bench-pipeline: ## Measure the processor on a real Kafka and a real Redis
 	go run ./test/broker/run -- go run ./cmd/veltrix bench --events 1000000 --rounds 5
+
+bench-rebuild: ## Measure how long it takes to build anew what Redis lost
+	go run ./test/broker/run -- go run ./cmd/veltrix bench rebuild --participants 1000000 --events 2200000 --tail 200000
+	go run ./test/broker/run -- go run ./cmd/veltrix bench rebuild --partitions 1 --participants 100000 --events 440000 --tail 40000
 
 flights: ## Build the whole year of the flights example from its package
 	./examples/flights/build.sh
