@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/fold":     {"internal/participant", "internal/wire", "internal/engine"},
 	"internal/ingest":   {"internal/participant", "internal/wire"},
 	"internal/delivery": {"internal/participant", "internal/wire"},
+	"internal/repair":   {"internal/participant", "internal/wire", "internal/engine", "internal/fold"},
 	"internal/verify":   {"internal/participant", "internal/wire", "internal/engine", "internal/fold"},
 
 	// Adapters: one technology each, none knowing another.

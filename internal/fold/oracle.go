@@ -28,6 +28,27 @@ func NewOracle(f *Fold, partition int32) *Oracle {
 	return &Oracle{fold: f, partition: partition, next: -1, states: map[string]*state{}}
 }
 
+// NewOracleAt returns the oracle of a partition whose records up to next were
+// folded before; Seed gives it the states that they led to.
+func NewOracleAt(f *Fold, partition int32, next int64) *Oracle {
+	o := NewOracle(f, partition)
+	o.next = next
+	return o
+}
+
+// Seed puts a participant's encoded state in place, before anything is fed.
+func (o *Oracle) Seed(who string, value []byte) error {
+	of, err := o.fold.Load(value)
+	if err != nil {
+		return fmt.Errorf("seed partition %d: state of %q: %w", o.partition, who, err)
+	}
+	o.states[who] = of.(*state)
+	return nil
+}
+
+// Skip gives up the records before to that are not there.
+func (o *Oracle) Skip(to int64) { o.next = max(o.next, to) }
+
 // Feed folds the partition's next record and returns what it causes, in order;
 // the list is valid until the next call. A record of another partition, or one
 // that does not follow the last, is an error, and the oracle is as it was.

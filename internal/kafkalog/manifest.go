@@ -32,6 +32,10 @@ type Manifest struct {
 	RulesVersion int     `json:"rules_version,omitempty"`
 	RulesDigest  string  `json:"rules_digest,omitempty"`
 	Initialized  []int32 `json:"initialized,omitempty"` // partitions that have had a commit, ascending
+	// Bases are the beginnings that operators have declared, one a partition.
+	Bases []ManifestBase `json:"bases,omitempty"`
+	// Operations are what operators did, the newest of them, oldest first.
+	Operations []ManifestOperation `json:"operations,omitempty"`
 }
 
 const manifestKey = "manifest"
@@ -205,5 +209,7 @@ func (m *Manifest) clone() *Manifest {
 	}
 	c := *m
 	c.Initialized = append([]int32(nil), m.Initialized...)
+	c.Bases = append([]ManifestBase(nil), m.Bases...)
+	c.Operations = append([]ManifestOperation(nil), m.Operations...)
 	return &c
 }

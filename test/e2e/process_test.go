@@ -35,7 +35,7 @@ func binary(t *testing.T, name string) string {
 		if built.dir, built.err = os.MkdirTemp("", "veltrix-e2e-"); built.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", built.dir+"/", "../../cmd/processor", "../../cmd/notifier").CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", built.dir+"/", "../../cmd/processor", "../../cmd/notifier", "../../cmd/veltrix").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("build the commands: %w: %s", err, out)
 		}
