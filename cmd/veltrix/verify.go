@@ -82,6 +82,11 @@ func printReport(w io.Writer, r *verify.Report) {
 	}
 	_, _ = fmt.Fprintf(w, "partitions    %d\nrecords       %d\noutputs       %d\nstates        %d\nbehind        %d\n",
 		len(r.Partitions), r.Records, r.Outputs, r.States, r.Behind)
+	for _, p := range r.Partitions {
+		if p.Rebased {
+			_, _ = fmt.Fprintf(w, "rebased       partition %d: compared from %d on\n", p.Partition, p.Start)
+		}
+	}
 	for _, table := range []map[string]int64{r.Fates, r.Ops} {
 		for _, name := range slices.Sorted(maps.Keys(table)) {
 			_, _ = fmt.Fprintf(w, "  %-14s %d\n", name, table[name])

@@ -37,12 +37,35 @@ func Verify(ctx context.Context, rt Runtime, program participant.Program, progre
 		return nil, err
 	}
 	defer positions.Close()
+	snapshots, err := kafkalog.NewSnapshots(kafka)
+	if err != nil {
+		return nil, err
+	}
+	defer snapshots.Close()
+	bases, err := basesOf(manifest)
+	if err != nil {
+		return nil, err
+	}
 	v := verify.Verifier{
 		Log:   &verifyLog{kafka: kafka, positions: positions},
 		Store: redisstore.NewState(client, rt.space(manifest)), Fold: fold.New(program, manifest.Partitions),
 		Partitions: manifest.Partitions, Token: tokenOf(rt, manifest).String(), Progress: progress,
+		Bases: bases, Copies: snapshots,
 	}
 	return v.Run(ctx)
+}
+
+// basesOf returns the beginnings that operators have declared.
+func basesOf(manifest *kafkalog.Manifest) (map[int32]verify.Base, error) {
+	bases := map[int32]verify.Base{}
+	for _, b := range manifest.Bases {
+		s, err := b.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		bases[b.Partition] = verify.Base{Snapshot: s, Notifications: b.Notifications, Rejected: b.Rejected}
+	}
+	return bases, nil
 }
 
 // tokenOf names the life that a processor of this deployment would serve: it is

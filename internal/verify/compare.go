@@ -19,6 +19,7 @@ type comparison struct {
 	part      Partition
 	meta      engine.Meta
 	committed engine.Committed
+	base      *Base // in force; nil: the log's start is the beginning
 	compareAt int64 // the states in Redis are held against the fold up to here
 	decided   int64 // outputs of offsets below this must be there
 	expected  map[outputKey]*outputCount
@@ -53,6 +54,7 @@ func (c *comparison) locate(ctx context.Context) error {
 	if p.Start, p.End, err = c.v.Log.Bounds(ctx, "events", p.Partition); err != nil {
 		return err
 	}
+	c.locateBase()
 	p.Applied, p.Committed = p.Start, p.Start
 	if c.meta.Exists {
 		p.Applied = c.meta.Applied
@@ -63,10 +65,51 @@ func (c *comparison) locate(ctx context.Context) error {
 	return nil
 }
 
+// locateBase looks whether a declared beginning is that of the life that is
+// committed: a rebase may have ended before its commit.
+func (c *comparison) locateBase() {
+	b, ok := c.v.Bases[c.part.Partition]
+	if !ok {
+		return
+	}
+	at := b.Snapshot.Offset
+	stamp, err := engine.ParseStamp(c.committed.Metadata)
+	switch {
+	case !c.committed.Absent && err == nil && stamp.Token == c.v.Token:
+		ok = stamp.Start == at
+	case c.meta.Exists:
+		ok = c.meta.Start == at
+	}
+	if ok {
+		c.base = &b
+		c.part.Rebased = c.part.Start <= at
+		c.part.Start = max(c.part.Start, at)
+	}
+}
+
+// oracle returns the fold's beginning.
+func (c *comparison) oracle(ctx context.Context) (*fold.Oracle, error) {
+	if c.base == nil {
+		return fold.NewOracle(c.v.Fold, c.part.Partition), nil
+	}
+	o := fold.NewOracleAt(c.v.Fold, c.part.Partition, c.part.Start)
+	return o, c.v.Copies.Read(ctx, c.part.Partition, c.base.Snapshot, func(values []engine.KeyValue) error {
+		for _, v := range values {
+			if err := o.Seed(v.Key, v.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // foldLog folds all that was decided. The states are compared on the way.
 func (c *comparison) foldLog(ctx context.Context) error {
 	p := &c.part
-	oracle := fold.NewOracle(c.v.Fold, p.Partition)
+	oracle, err := c.oracle(ctx)
+	if err != nil {
+		return err
+	}
 	step := func(records []wire.Record) error {
 		for i := range records {
 			outputs, err := oracle.Feed(&records[i])
@@ -100,7 +143,7 @@ func (c *comparison) foldLog(ctx context.Context) error {
 // only once it knows that the view stood still.
 func (c *comparison) compareStates(ctx context.Context, oracle *fold.Oracle) error {
 	p := &c.part
-	if !c.meta.Exists && p.Committed == p.Start {
+	if !c.meta.Exists && p.Committed == p.Start && c.base == nil {
 		return nil // nothing was processed yet
 	}
 	want := make(map[string][]byte)

@@ -73,15 +73,28 @@ func (c *comparison) compareOutputs(ctx context.Context, topic engine.Topic, nam
 	if err != nil {
 		return err
 	}
-	if start > 0 {
+	born := c.born(topic)
+	if start > born {
 		return fmt.Errorf("%s starts at %d: retention has removed what would have to be compared", name, start)
 	}
-	return c.v.Log.Read(ctx, name, p.Partition, start, stable, func(records []wire.Record) error {
+	return c.v.Log.Read(ctx, name, p.Partition, born, stable, func(records []wire.Record) error {
 		for i := range records {
 			c.compareOutput(topic, name, &records[i])
 		}
 		return nil
 	})
+}
+
+// born is where the outputs of the present life begin: before it are those of
+// records that may have been lost since.
+func (c *comparison) born(topic engine.Topic) int64 {
+	switch {
+	case c.base == nil:
+		return 0
+	case topic == engine.Notifications:
+		return c.base.Notifications
+	}
+	return c.base.Rejected
 }
 
 func (c *comparison) compareOutput(topic engine.Topic, name string, r *wire.Record) {

@@ -1,5 +1,5 @@
 // Package verify is the oracle as a tool: it folds the source topic from its
-// start in a plain loop and compares what it finds with what was committed and
+// start, or from the beginning that an operator has declared, in a plain loop and compares what it finds with what was committed and
 // with what Redis holds. It shares the fold with the engine and nothing else.
 //
 // The invariant: it counts as right only what it has compared byte for byte.
@@ -34,6 +34,18 @@ type Store interface {
 	All(ctx context.Context, partition int32, generation string, fn func(participant string, value []byte) error) error
 }
 
+// Base is a beginning that an operator has declared, instead of the log's start.
+type Base struct {
+	Snapshot engine.Snapshot
+	// Notifications and Rejected are where these topics ended then.
+	Notifications, Rejected int64
+}
+
+// Copies reads the states of a Base.
+type Copies interface {
+	Read(ctx context.Context, partition int32, s engine.Snapshot, fn func([]engine.KeyValue) error) error
+}
+
 // Finding is one difference, for a person.
 type Finding struct {
 	Kind     string `json:"kind"` // lost, duplicated, wrong or unverifiable
@@ -45,8 +57,9 @@ type Finding struct {
 type Partition struct {
 	Partition    int32                        `json:"partition"`
 	Start        int64                        `json:"start"`
-	Applied      int64                        `json:"applied"`   // R
-	Committed    int64                        `json:"committed"` // K
+	Rebased      bool                         `json:"rebased,omitempty"` // Start is a declared beginning
+	Applied      int64                        `json:"applied"`           // R
+	Committed    int64                        `json:"committed"`         // K
 	End          int64                        `json:"end"`
 	Records      int64                        `json:"records"`
 	Outputs      int64                        `json:"outputs"` // expected notifications and rejects
@@ -94,6 +107,8 @@ type Verifier struct {
 	Fold       *fold.Fold
 	Partitions int32
 	Token      string                               // of this deployment: what metas and stamps must carry
+	Bases      map[int32]Base                       // by partition
+	Copies     Copies                               // of the bases
 	Progress   func(partition int32, records int64) // may be nil
 }
 
