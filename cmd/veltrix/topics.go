@@ -20,42 +20,85 @@ func topicsCommand() *cobra.Command {
 			"differs on the cluster, apply makes it so and pins the deployment in its manifest. Neither ever does\n" +
 			"what would lose data.",
 	}
-	cmd.AddCommand(
-		topicsSub("plan", "Show what apply would change", kafkalog.PlanTopics),
-		topicsSub("apply", "Create and set what is missing, and pin the deployment", kafkalog.ApplyTopics),
-	)
+	cmd.AddCommand(topicsPlan(), topicsApply())
 	return cmd
 }
 
-func topicsSub(name, short string, run topicsFunc) *cobra.Command {
-	var opts kafkalog.TopicPlanOptions
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: name, Short: short, Args: cobra.NoArgs,
-		Example: "  veltrix topics " + name + " --partitions 12 --replication 3\n" +
-			"  veltrix topics " + name + " --profile dev --kafka-brokers localhost:9092",
-	}
+// topicsFlags are what plan and apply share.
+type topicsFlags struct {
+	opts   kafkalog.TopicPlanOptions
+	asJSON bool
+}
+
+func (f *topicsFlags) register(cmd *cobra.Command) {
 	config.Flags(cmd, "kafka")
-	cmd.Flags().Int32Var(&opts.Partitions, "partitions", 0, "partitions of the pipeline's topics, for ever; 0: what is there, or the profile's")
-	cmd.Flags().Int16Var(&opts.Replication, "replication", 0, "copies of each partition; 0: the profile's")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the plan as JSON")
+	cmd.Flags().Int32Var(&f.opts.Partitions, "partitions", 0, "partitions of the pipeline's topics, for ever; 0: what is there, or the profile's")
+	cmd.Flags().Int16Var(&f.opts.Replication, "replication", 0, "copies of each partition; 0: the profile's")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
+}
+
+// plan makes the plan and prints it. One that would lose data is printed too,
+// and is an error.
+func (f *topicsFlags) plan(cmd *cobra.Command) (app.Runtime, kafkalog.Plan, error) {
+	cfg, err := config.Load(cmd.Flags())
+	if err != nil {
+		return app.Runtime{}, kafkalog.Plan{}, err
+	}
+	rt := app.NewRuntime(cfg, version)
+	f.opts.Profile = cfg.Profile
+	plan, err := rt.Topics(cmd.Context(), f.opts, kafkalog.PlanTopics)
+	if err != nil && !errors.Is(err, kafkalog.ErrPlanRefused) {
+		return rt, plan, err
+	}
+	return rt, plan, errors.Join(err, printPlan(cmd, plan, f.asJSON))
+}
+
+func topicsPlan() *cobra.Command {
+	var f topicsFlags
+	cmd := &cobra.Command{
+		Use: "plan", Short: "Show what apply would change", Args: cobra.NoArgs,
+		Example: "  veltrix topics plan --partitions 12 --replication 3\n" +
+			"  veltrix topics plan --profile dev --kafka-brokers localhost:9092",
+	}
+	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		_, _, err := f.plan(cmd)
+		return err
+	}
+	return cmd
+}
+
+func topicsApply() *cobra.Command {
+	var f topicsFlags
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "apply", Short: "Create and set what is missing, and pin the deployment", Args: cobra.NoArgs,
+		Long: "Shows the plan and asks before it changes anything. Without a terminal it does not ask: it creates what is\n" +
+			"missing, and changes topics that are there only with --yes.",
+		Example: "  veltrix topics apply --partitions 12 --replication 3\n" +
+			"  veltrix topics apply --profile dev --kafka-brokers localhost:9092\n" +
+			"  veltrix topics apply --yes",
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it without asking")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		rt, plan, err := f.plan(cmd)
 		if err != nil {
 			return err
 		}
-		rt := app.NewRuntime(cfg, version)
-		opts.Profile = cfg.Profile
-		plan, err := rt.Topics(cmd.Context(), opts, run)
-		if err != nil && !errors.Is(err, kafkalog.ErrPlanRefused) {
-			return err
+		switch {
+		case plan.Empty():
+		case plan.OnlyCreates() && !terminal(cmd.InOrStdin()): // a first start by a script
+		default:
+			if err := confirm(cmd, yes, rt.Config.Prefix); err != nil {
+				return err
+			}
 		}
-		return errors.Join(err, printPlan(cmd, plan, asJSON))
+		_, err = rt.Topics(cmd.Context(), f.opts, kafkalog.ApplyTopics)
+		return err
 	}
 	return cmd
 }
-
-type topicsFunc = app.TopicsFunc
 
 func printPlan(cmd *cobra.Command, plan kafkalog.Plan, asJSON bool) error {
 	out := cmd.OutOrStdout()

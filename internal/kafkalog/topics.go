@@ -60,6 +60,11 @@ func (p Plan) Empty() bool {
 	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == ActionCreate || c.Action == ActionSet })
 }
 
+// OnlyCreates says that applying the plan changes no topic that is there.
+func (p Plan) OnlyCreates() bool {
+	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == ActionSet })
+}
+
 // String renders the plan as a diff, one change a line.
 func (p Plan) String() string {
 	signs := map[Action]string{ActionCreate: "+", ActionSet: "~", ActionKeep: "=", ActionRefuse: "!"}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/testredis"
+	"github.com/veltrix/veltrix/internal/wire"
 	"github.com/veltrix/veltrix/test/broker"
 )
 
@@ -44,9 +45,9 @@ func TestRebaseOfADamagedLog(t *testing.T) {
 	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, partitions, source)
 	cl := d.client()
 	d.must(d.send(t.Context(), cl, sent[:1_500]))
-	_, stop := d.processor()
+	_, halt := d.processor()
 	d.processed()
-	stop()
+	halt()
 	d.emptied()
 	good := map[int32]engine.Committed{}
 	for p := range int32(partitions) {
@@ -60,6 +61,7 @@ func TestRebaseOfADamagedLog(t *testing.T) {
 	d.forgotten(other)
 	d.must(d.send(t.Context(), cl, sent[1_500:2_000]))
 	d.overwritten(short, d.logEnd(short)+9, good[short].Metadata)
+	d.outputOf(short, d.logEnd(short)+4) // of a record that the brokers lost after it was processed
 
 	d.refusals(map[int32]string{hole: "gap", short: "truncated", other: "diverged"})
 	was := d.untouched(whole)
@@ -83,17 +85,44 @@ func TestRebaseOfADamagedLog(t *testing.T) {
 		t.Errorf("the whole partition is %+v, was %+v", is, was)
 	}
 	d.must(d.send(t.Context(), cl, sent[2_000:]))
-	p, _ := d.processor()
+	p, stop := d.processor()
 	d.processed()
 	d.ready(p)
-	report := d.verified(nil)
-	for _, p := range report.Partitions {
-		want := map[int32]int64{hole: good[hole].Offset + 4, short: end, other: good[other].Offset}[p.Partition]
-		if p.Rebased != (p.Partition != whole) || p.Start != want {
-			t.Errorf("partition %d was compared from %d, rebased: %t, want %d", p.Partition, p.Start, p.Rebased, want)
+	d.rebased(map[int32]int64{hole: good[hole].Offset + 4, short: end, other: good[other].Offset})
+	d.sameStates(sent)
+
+	// The life that begins there is rebased by what it did itself: what is left
+	// of the one before, an output of a later cause among it, does not count.
+	stop()
+	d.emptied()
+	d.without(short)
+	d.forgotten(short)
+	d.operate("rebase", "--partition", number(short), "--reason", "deleted", "--yes")
+	_, stop = d.processor()
+	d.processed()
+	d.rebased(map[int32]int64{hole: good[hole].Offset + 4, short: end, other: good[other].Offset})
+	d.sameStates(sent)
+	stop()
+}
+
+// outputOf writes a notification that claims to be caused by an offset.
+func (d *deployment) outputOf(partition int32, cause int64) {
+	d.t.Helper()
+	d.must(d.client().ProduceSync(d.t.Context(), &kgo.Record{
+		Topic: d.kafka.Topic("notifications"), Partition: partition, Key: []byte("k"), Value: []byte("{}"),
+		Headers: []kgo.RecordHeader{{Key: wire.HeaderSourceOffset, Value: []byte(fmt.Sprint(cause))}, {Key: "ce_id", Value: []byte("lost")}},
+	}).FirstErr())
+}
+
+// rebased verifies everything, and holds where partitions begin against what is
+// wanted; all others begin with the log.
+func (d *deployment) rebased(want map[int32]int64) {
+	d.t.Helper()
+	for _, p := range d.verified(nil).Partitions {
+		if at, ok := want[p.Partition]; p.Rebased != ok || p.Start != at {
+			d.t.Errorf("partition %d was compared from %d, rebased: %t, want %d", p.Partition, p.Start, p.Rebased, at)
 		}
 	}
-	d.sameStates(sent)
 }
 
 // TestRebuildWhileProcessorsRun drops a view under a running pipeline, with

@@ -141,6 +141,9 @@ func TestRebaseWithoutLoss(t *testing.T) {
 	if out, said, code := d.veltrix("rebase", "--all", "--reason", "x", "--yes"); code != 0 || len(d.manifest().Operations) != 0 {
 		t.Errorf("with every commit in order, it ended with %d: %s%s", code, out, said)
 	}
+	if _, said, code := d.veltrix("rebase", "--all", "--reason", "x", "--yes", "--processor-buckets", "8"); code != 1 || !strings.Contains(said, "the configuration that wrote it") {
+		t.Errorf("as another deployment, it ended with %d: %s", code, said)
+	}
 	good := map[int32]untouched{}
 	for p := range int32(partitions) {
 		good[p] = d.untouched(p)
@@ -184,13 +187,32 @@ func TestRebaseWithoutLoss(t *testing.T) {
 	d.processed()
 	d.verified(map[string]int64{"applied": int64(len(sorted)), "duplicate": repeats})
 	d.sameStates(sent)
+	d.remembered(partitions, kafkalog.ManifestOperation{
+		Command: "rebase", Mode: repair.Lossless, Partition: old, From: before.Offset, To: good[old].committed.Offset, Reason: "the group was reset",
+	})
+}
+
+// remembered looks for an operation among the manifest's, none of which declared
+// a beginning.
+func (d *deployment) remembered(operations int, want kafkalog.ManifestOperation) {
+	d.t.Helper()
 	m := d.manifest()
-	if len(m.Operations) != partitions || len(m.Bases) != 0 {
-		t.Fatalf("the manifest remembers %+v, %+v", m.Operations, m.Bases)
+	if len(m.Operations) != operations || len(m.Bases) != 0 {
+		d.t.Errorf("the manifest remembers %+v, %+v", m.Operations, m.Bases)
 	}
-	if o := m.Operations[old]; o.Reason != "the group was reset" || o.Mode != repair.Lossless || !strings.Contains(o.Who, "@") || o.From != before.Offset || o.To != good[old].committed.Offset || o.At.IsZero() {
-		t.Errorf("the manifest remembers %+v", o)
+	for _, o := range m.Operations {
+		if o.Partition != want.Partition {
+			continue
+		}
+		if o.At.IsZero() || !strings.Contains(o.Who, "@") {
+			d.t.Errorf("nobody did %+v", o)
+		}
+		if o.At, o.Who = want.At, want.Who; o != want {
+			d.t.Errorf("the manifest remembers %+v, want %+v", o, want)
+		}
+		return
 	}
+	d.t.Errorf("the manifest does not remember %+v", want)
 }
 
 // TestRebaseNeedsAnEmptyGroup shows that a running processor is never rebased
@@ -220,4 +242,72 @@ func TestRebaseNeedsAnEmptyGroup(t *testing.T) {
 	if is := d.untouched(1); is != was {
 		t.Errorf("partition 1 is now %+v, was %+v", is, was)
 	}
+}
+
+// TestRebaseTrustsOnlyWhatIsWhole loses commits where one view was edited by
+// hand, and where nothing is left that tells how far a partition was processed.
+func TestRebaseTrustsOnlyWhatIsWhole(t *testing.T) {
+	const edited, blank = 0, 1
+	source, sent := lines(t, "flights", 1_000)
+	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d.must(d.send(t.Context(), d.client(), sent))
+	_, stop := d.processor()
+	d.processed()
+	stop()
+	d.emptied()
+	good := d.untouched(edited)
+	d.edit(edited)
+	d.without(edited)
+	plan, err := d.repair().Plan(t.Context(), edited)
+	d.must(err)
+	if plan.Stamp != good.committed.Metadata || strings.Contains(plan.Origin, "redis") {
+		t.Errorf("from an edited view, the plan is %+v, want the stamp %s", plan, good.committed.Metadata)
+	}
+	d.operate("rebase", "--partition", number(edited), "--reason", "deleted", "--yes")
+	d.operate("rebuild", "--partition", number(edited), "--reason", "edited by hand", "--yes")
+
+	d.without(blank)
+	d.forgotten(blank)
+	for _, topic := range []string{"notifications", "rejected"} {
+		remove := kadm.Offsets{}
+		remove.AddOffset(d.kafka.Topic(topic), blank, -1, -1) // up to its end
+		answers, err := d.admin.DeleteRecords(t.Context(), remove)
+		d.must(err)
+		d.must(answers.Error())
+	}
+	if _, err := d.repair().Plan(t.Context(), blank); !errors.Is(err, repair.ErrUnknowable) {
+		t.Errorf("without any evidence: %v", err)
+	}
+
+	d.processor()
+	d.processed(blank)
+	report, err := app.Verify(t.Context(), d.rt, d.program, nil)
+	d.must(err)
+	if p := report.Partitions[edited]; p.Lost+p.Duplicated+p.Wrong+p.Unverifiable > 0 {
+		t.Errorf("the edited partition became %+v", p)
+	}
+}
+
+// edit gives one participant another one's state, behind everybody's back.
+func (d *deployment) edit(partition int32) {
+	d.t.Helper()
+	meta, err := d.state.Meta(d.t.Context(), partition)
+	d.must(err)
+	keys, err := d.redis.Keys(d.t.Context(), "*/"+number(partition)+"}:"+meta.Generation+":*").Result()
+	d.must(err)
+	for _, key := range keys {
+		values, err := d.redis.HGetAll(d.t.Context(), key).Result()
+		d.must(err)
+		delete(values, "") // the sentinel
+		first := ""
+		for who, value := range values {
+			if first == "" {
+				first = value
+			} else if value != first {
+				d.must(d.redis.HSet(d.t.Context(), key, who, first).Err())
+				return
+			}
+		}
+	}
+	d.t.Fatal("there are no two states to exchange")
 }
