@@ -10,10 +10,10 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick cover bench bench-pipeline bench-rebuild flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants cover bench bench-pipeline bench-rebuild flights generate build clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: lint tidy vuln ## Look at the code without running it: format, lint, modules, known vulnerabilities
 
@@ -33,11 +33,22 @@ fmt: ## Format the code
 setup: ## Install what the tests need and is missing (redis-server, kcat, Java, Kafka's jars)
 	@./test/setup.sh
 
-test: setup ## Run every test, with the race detector, on real Kafka and real Redis too
+test: setup sim ## Run every test, with the race detector, on real Kafka and real Redis too; and what sim does
 	go test -race -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 
 test-quick: ## Run the tests that need no broker, without the race detector
 	go test -short ./config/... ./internal/participant/... ./internal/rules/... ./internal/wire/... ./internal/engine/... ./internal/fold/... ./internal/service/... ./internal/telemetry/... .
+
+sim: ## Play 10,000 seeds of every fault, or one again: make sim SEED=7 STEPS=1500
+	@go run ./internal/engine/enginetest/sim $(if $(SEED),-seed $(SEED)) $(if $(STEPS),-steps $(STEPS)) $(if $(SEEDS),-seeds $(SEEDS))
+
+# Small worlds as records/faults. 15 minutes and 1 GB on 2 cores.
+SCOPES ?= 1/1,2/1,3/1,1/2
+sim-exhaustive: ## Search small worlds whole: 2 processes, 1 partition, up to 3 records, every order, every fault
+	@go run ./internal/engine/enginetest/sim -exhaust $(SCOPES)
+
+mutants: ## Take each protection out and see its test fail; write docs/mutants.md
+	go run ./test/mutants -write docs/mutants.md
 
 cover: setup ## Run every test and write the coverage to .cache/cover.html
 	@mkdir -p .cache

@@ -13,6 +13,21 @@ import (
 // Scope bounds an exhaustive search: every order in which the parts of the
 // small world can go on, with every fault at every place, up to Faults in a
 // run. Records are in the log from the beginning, in one partition.
+//
+// What is left out cannot change what is found:
+//
+//   - A state that was seen with as many faults left is not searched twice.
+//   - A step of a loop that nobody else can see, and that nothing can disturb,
+//     is joined with the one before: its order among the steps of others makes
+//     no difference. A process that dies at its end is the same as one that
+//     dies before it.
+//   - Two processes are the same: a state and the one with their places
+//     exchanged go on alike. See digest.
+//   - Ownership epochs are compared with each other and never counted, so they
+//     are told apart by their distance to the newest.
+//   - Older copies of Redis are read by a rollback alone, so they are forgotten
+//     once no fault is left.
+//   - Reads under an older ownership are dropped: what they answer is ignored.
 type Scope struct {
 	Slots, Records, Faults int
 	CacheBytes             int
@@ -40,6 +55,7 @@ type path struct {
 	choices, widths []int
 	at              int
 	faults          int // that may still happen
+	plans           plans
 }
 
 func (c *path) pick(n int) int {
@@ -80,14 +96,14 @@ func Exhaust(scope Scope) (Exhausted, error) {
 	var out Exhausted
 	began := time.Now()
 	seen := map[uint64]struct{}{}
-	c := &path{}
+	c := &path{plans: plans{}}
 	for {
 		c.at, c.faults = 0, scope.Faults
 		s := newSmall(scope, c)
 		laid := len(c.choices)
 		for {
 			if c.at >= laid {
-				state := s.digest(c.faults)
+				state := s.digest(c)
 				if _, ok := seen[state]; ok {
 					break
 				}
@@ -159,7 +175,7 @@ func (s *sim) hand(slot int) {
 	if pr := s.procs[slot]; pr != nil && pr.generation == w.generation {
 		s.give(0, pr)
 	} else {
-		w.owner[0] = nil
+		s.give(0, nil)
 	}
 }
 
@@ -177,6 +193,9 @@ func (s *sim) small() (bool, error) {
 	for slot, pr := range s.procs {
 		s.acts(slot, pr)
 	}
+	for i, pr := range s.zombies {
+		s.steps("a replaced one goes on", i, pr)
+	}
 	for i := range w.wire {
 		s.can("land", 0, i)
 	}
@@ -189,12 +208,13 @@ func (s *sim) small() (bool, error) {
 	if !s.harmed || s.done() {
 		return false, nil
 	}
-	// What Redis lost in silence shows at the next look.
+	// What Redis lost in silence shows at the next look, and one look is enough.
 	s.harmed = false
-	w.note("the partition is looked at again")
-	w.owner[0] = nil
-	s.hand(0)
-	return true, nil
+	pr := w.owner[0]
+	if pr == nil {
+		return false, nil
+	}
+	return true, s.told(pr, pr.take(engine.Compare{}))
 }
 
 func (s *sim) can(what string, slot, n int) { s.open = append(s.open, act{what, slot, n}) }
@@ -209,16 +229,20 @@ func (s *sim) acts(slot int, pr *process) {
 		s.can("wake", slot, 0)
 		return
 	}
-	for choice := range pr.choices() {
-		if choice < len(pr.beside) && s.waits(pr.beside[choice]) {
-			continue
-		}
-		s.can("go on", slot, choice)
-	}
+	s.steps("go on", slot, pr)
 	owner := s.w.owner[0]
 	lost := owner == nil || owner.generation != s.w.generation || owner.replaced
 	if lost && !pr.held {
 		s.can("take over", slot, 0)
+	}
+}
+
+func (s *sim) steps(what string, slot int, pr *process) {
+	for choice := range pr.choices() {
+		if choice < len(pr.beside) && s.waits(pr.beside[choice]) {
+			continue
+		}
+		s.can(what, slot, choice)
 	}
 }
 
@@ -234,6 +258,10 @@ func (s *sim) strikes() {
 			continue
 		}
 		s.can("kill", slot, 0)
+		if pr.ending {
+			s.can("kill while its commit is on the way", slot, 0)
+		}
+		s.can("replace", slot, 0)
 		if len(s.procs) > 1 {
 			s.can("stop", slot, 0)
 			if s.w.owner[0] == pr && !pr.held {
@@ -258,31 +286,45 @@ func (s *sim) strikes() {
 
 // perform lets one thing happen.
 func (s *sim) perform(a act) error {
-	w, pr, other := s.w, s.procs[a.slot], (a.slot+1)%len(s.procs)
-	if a.what != "go on" {
-		w.note("%s (slot %d, %d)", a.what, a.slot, a.n)
+	if s.w.tracing && a.what != "go on" && a.what != "a replaced one goes on" {
+		s.w.note("%s (slot %d, %d)", a.what, a.slot, a.n)
 	}
 	switch a.what {
 	case "go on":
-		return s.go1(pr, a.n)
+		return s.goOn(s.procs[a.slot], a.n)
+	case "a replaced one goes on":
+		return s.goOn(s.zombies[a.slot], a.n)
 	case "land":
-		return w.land(a.n)
+		return s.w.land(a.n)
 	case "start":
 		s.start(a.slot)
 		s.hand(a.slot)
-		return nil
 	case "wake":
-		pr.stalled = 0
-		return nil
+		s.procs[a.slot].stalled = 0
 	case "take over":
 		s.hand(a.slot)
-		return nil
+	default:
+		s.strike(a)
 	}
+	return nil
+}
+
+// strike lets a fault happen.
+func (s *sim) strike(a act) {
+	w, pr, other := s.w, s.procs[a.slot], (a.slot+1)%len(s.procs)
 	w.chooser.(*path).faults--
 	switch a.what {
+	case "kill while its commit is on the way":
+		w.wire = append(slices.Clone(w.wire), flight{from: pr, txn: pr.txn})
+		fallthrough
 	case "kill":
 		s.procs[a.slot] = nil
 		s.hand(other)
+	case "replace":
+		pr.replaced = true
+		s.zombies = append(s.zombies, pr)
+		s.start(a.slot)
+		s.hand(a.slot)
 	case "stop":
 		pr.stalled = 1
 		s.hand(other)
@@ -297,26 +339,39 @@ func (s *sim) perform(a act) error {
 		s.forget(0, 0)
 	case "redis rolled back":
 		s.harmed, w.views[0] = true, w.history[0][a.n].clone()
+	default:
+		panic("no such fault: " + a.what)
 	}
-	return nil
 }
 
-// go1 lets a process do one thing, and then all that nobody else can see.
-func (s *sim) go1(pr *process, choice int) error {
+// goOn lets a process do one thing, and then all that nobody else can see.
+func (s *sim) goOn(pr *process, choice int) error {
 	for {
 		err := pr.step(choice)
-		if errors.Is(err, errRestart) {
-			pr.replaced = true
-			s.start(pr.slot)
-			s.hand(pr.slot)
-			return nil
+		if err == nil {
+			pr.forgetStale()
 		}
-		pr.forgetStale()
 		if err != nil || !pr.private() {
-			return err
+			return s.told(pr, err)
 		}
 		choice = len(pr.beside)
 	}
+}
+
+// told replaces a session that gave up; one whose slot has another process
+// already just ends.
+func (s *sim) told(pr *process, err error) error {
+	if !errors.Is(err, errRestart) {
+		return err
+	}
+	if pr.replaced {
+		s.zombies = slices.DeleteFunc(s.zombies, func(z *process) bool { return z == pr })
+		return nil
+	}
+	pr.replaced = true
+	s.start(pr.slot)
+	s.hand(pr.slot)
+	return nil
 }
 
 // forgetStale drops reads of older ownerships: their answers are ignored.

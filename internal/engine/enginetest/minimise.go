@@ -59,14 +59,10 @@ func (v *Violation) Kept() (kept, of int) {
 	return v.Config.Steps - len(v.Config.Without), v.Config.Steps
 }
 
-// TraceOf plays a run and returns what happened in it.
-func TraceOf(cfg Config) []string {
+// Traced plays a run as Run does, and returns what happened in it too.
+func Traced(cfg Config) (Result, []string, error) {
 	cfg.Trace = true
-	d := newDice(cfg.Seed)
-	s := newSim(cfg, d)
-	s.dice = d
-	_ = s.play()
-	return s.w.trace
+	return run(cfg)
 }
 
 // kindOf is the invariant, with the reason of a refusal.

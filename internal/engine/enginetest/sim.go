@@ -141,6 +141,11 @@ func newSim(cfg Config, ch chooser) *sim {
 
 // Run plays one seed.
 func Run(cfg Config) (Result, error) {
+	result, _, err := run(cfg)
+	return result, err
+}
+
+func run(cfg Config) (Result, []string, error) {
 	d := newDice(cfg.Seed)
 	s := newSim(cfg, d)
 	s.dice = d
@@ -148,11 +153,11 @@ func Run(cfg Config) (Result, error) {
 		s.w.chooser = faultless{d}
 	}
 	if err := s.play(); err != nil {
-		return s.result, err
+		return s.result, s.w.trace, err
 	}
 	r := &s.result
 	r.Runs, r.Steps, r.Faults, r.Restarts, r.Refusals = 1, cfg.Steps, s.w.faults, s.w.restarts, s.w.refusals
-	return s.result, nil
+	return s.result, s.w.trace, nil
 }
 
 // play plays the steps with faults, and settles.
