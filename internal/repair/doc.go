@@ -42,5 +42,5 @@
 //
 // # Rebuild
 //
-// One step, which is done or not done.
+// Noted, and then one step, which is done or not done.
 package repair

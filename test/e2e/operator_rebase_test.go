@@ -229,7 +229,8 @@ func TestRebaseNeedsAnEmptyGroup(t *testing.T) {
 	p, _ := d.processor()
 	refusal(t, p, 1)
 	was := d.untouched(1)
-	if _, said, code := d.veltrix("rebase", "--partition", "1", "--reason", "x", "--yes"); code != 1 || !strings.Contains(said, d.kafka.Prefix+".processor.") || !strings.Contains(said, "stop all processors") {
+	// Said before it asks for anything to be confirmed.
+	if _, said, code := d.veltrix("rebase", "--partition", "1", "--reason", "x"); code != 1 || !strings.Contains(said, d.kafka.Prefix+".processor.") || !strings.Contains(said, "stop all processors") {
 		t.Errorf("with members it ended with %d: %s", code, said)
 	}
 	r := d.repair()
