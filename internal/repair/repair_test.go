@@ -110,6 +110,26 @@ func TestPositionIsBehindTheLastOutcome(t *testing.T) {
 	}
 }
 
+// A rebase that ends between its steps is finished by the next one.
+func TestRebaseIsFinishedByTheNext(t *testing.T) {
+	w := newWorld(t)
+	w.events(10)
+	w.process()
+	good := *w.commit
+	w.commit = nil
+	for _, step := range []string{repair.StepNote, repair.StepCommit, ""} {
+		r := w.repairer(crashAt(step))
+		plan, err := r.Plan(t.Context(), 0)
+		w.must(err)
+		if err := r.Apply(t.Context(), plan); step != "" && (!errors.Is(err, errCrash) || w.commit != nil) {
+			t.Errorf("the crash at %s: %v, committed is %+v", step, err, w.commit)
+		}
+	}
+	if w.commit == nil || *w.commit != good {
+		t.Errorf("committed is %+v, want %+v", w.commit, good)
+	}
+}
+
 // A plan that fails has changed nothing, and says what is wrong.
 func TestPlansThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -145,7 +144,7 @@ func (w *world) repairer(before func(string) error) *repair.Repairer {
 	log := &worldLog{w}
 	return &repair.Repairer{
 		Log: log, View: log, Snapshots: w, Journal: w, Fold: w.fold, Token: token, Who: "ada@host", Reason: "a test",
-		Audit: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now, Before: before,
+		Audit: slog.New(slog.DiscardHandler), Now: time.Now, Before: before,
 	}
 }
 
