@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -131,8 +132,9 @@ func TestRebuildWhileProcessorsRun(t *testing.T) {
 	source, sorted := lines(t, "flights", 4_000)
 	sent, repeats := disorderly(t, sorted)
 	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 4, source)
+	binary(t, "veltrix") // built before anything is in a hurry
 	p, stop := d.processor()
-	feeder := d.feed(sent, 20, 20_000_000)
+	feeder := d.feed(sent, 10, 20*time.Millisecond)
 	d.await("records in Redis", func(p progress) bool { return p.applied > 500 })
 	was := d.untouched(2).view
 	if out, _ := d.operate("rebuild", "--partition", "2", "--dry-run"); !strings.Contains(out, "folded again") || !d.untouched(2).view.Exists || d.untouched(2).view.Generation != was.Generation {
