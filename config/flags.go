@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -43,7 +44,7 @@ func Alias(cmd *cobra.Command, name, keyName string) {
 }
 
 func (k *key) usage() string {
-	text := k.sentence
+	text := strings.ReplaceAll(k.sentence, "`", "") // what is in back-ticks would be shown as the value's type
 	if k.fallback != "" {
 		text += fmt.Sprintf(" (default %s)", k.fallback)
 	}

@@ -19,6 +19,7 @@ func topicsCommand() *cobra.Command {
 		Long: "The topics and their settings are declared in the binary (deploy/kafka/topics.yaml). plan shows what\n" +
 			"differs on the cluster, apply makes it so and pins the deployment in its manifest. Neither ever does\n" +
 			"what would lose data.",
+		Example: "  veltrix topics plan\n  veltrix topics apply --partitions 12 --replication 3",
 	}
 	cmd.AddCommand(topicsPlan(), topicsApply())
 	return cmd
@@ -105,7 +106,7 @@ func printPlan(cmd *cobra.Command, plan kafkalog.Plan, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(out).Encode(plan)
 	}
-	if plan.Empty() {
+	if plan.Empty() && !plan.Refused() {
 		_, err := fmt.Fprintf(out, "the topics are as declared, with %d partitions\n", plan.Partitions)
 		return err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -30,15 +31,29 @@ func (p *Processor) hooks() engine.Hooks {
 			m.BatchRecords.Observe(float64(b.Records))
 			m.CommitSeconds.Observe(b.Took.Seconds())
 			for i := range b.Outputs {
-				if o := &b.Outputs[i]; o.Topic == engine.Events {
+				switch o := &b.Outputs[i]; o.Topic {
+				case engine.Events:
 					r := wire.Record{Headers: o.Headers}
 					m.Rerouted.WithLabelValues(string(r.Header("ce_source"))).Inc()
+				case engine.Rejected:
+					p.rejected(o)
 				}
 			}
 		},
 		Loaded:  func(took time.Duration) { m.LoadSeconds.Observe(took.Seconds()) },
 		Flushed: func(outcome string) { m.CAS.WithLabelValues(outcome).Inc() },
 	}
+}
+
+// rejected tells who looks closely what was refused; everybody else reads the
+// topic.
+func (p *Processor) rejected(o *engine.Output) {
+	if !p.rt.Log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	r := wire.Record{Headers: o.Headers}
+	p.rt.Log.Debug("event rejected", "participant", string(o.Key), "partition", o.Partition,
+		"offset", string(r.Header(wire.HeaderSourceOffset)), "reason", string(r.Header(wire.HeaderReason)))
 }
 
 // count adds what a machine counted since the last look.

@@ -34,6 +34,7 @@ func Main(cmd *cobra.Command) int {
 func versionCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: "  " + root.Name() + " version",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s (%s, %s/%s)\n", root.Name(), root.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

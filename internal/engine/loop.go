@@ -76,6 +76,7 @@ type Loop struct {
 	recheckAt   time.Time
 	compareAt   time.Time
 	chores      chores
+	said        map[int32]bool // ready, since their assignment
 	replays     replays
 	publishedAt time.Time
 	stopAt      time.Time
@@ -92,7 +93,7 @@ type Stores struct {
 // NewLoop joins a machine with its session. inbox is the one that the
 // session's notify function puts into.
 func NewLoop(cfg LoopConfig, m *Machine, s Session, st Stores, inbox *Inbox) *Loop {
-	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox}
+	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox, said: map[int32]bool{}}
 }
 
 // View returns the latest published state; nil before the first.
@@ -196,8 +197,16 @@ func (l *Loop) step(ctx context.Context, in Input) {
 	if l.err != nil {
 		return
 	}
-	if _, seal := in.(Seal); seal {
+	switch in := in.(type) {
+	case Seal:
 		l.records = l.machine.Gathered()
+	case Assigned:
+		for _, id := range in.Partitions {
+			delete(l.said, id)
+		}
+		l.cfg.Log.Info("partitions assigned", "partitions", in.Partitions)
+	case Revoked:
+		l.cfg.Log.Info("partitions revoked", "partitions", in.Partitions)
 	}
 	for _, e := range l.machine.Step(in) {
 		l.perform(ctx, e)

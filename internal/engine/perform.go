@@ -19,6 +19,7 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 		l.session.Pause(e.Partition)
 	case Resume:
 		l.session.Resume(e.Partition)
+		l.ready(e.Partition)
 	case Begin, Produce, Release, End, Rewind:
 		l.transact(ctx, e)
 	case Load:
@@ -28,12 +29,33 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 	case FindSnapshot, Restore, Scan, Save, Discard:
 		l.snapshot(ctx, e)
 	case Refuse:
-		l.cfg.Log.Error("partition refused", "partition", e.Partition, "reason", e.Refusal.Reason, "cause", e.Refusal.Sentence, "fix", e.Refusal.Fix)
+		s := l.status(e.Partition)
+		l.cfg.Log.Error("partition refused", "partition", e.Partition, "offset", max(s.Position, s.Target), "applied", s.Applied,
+			"reason", e.Refusal.Reason, "cause", e.Refusal.Sentence, "fix", e.Refusal.Fix)
 	case Restart:
 		l.err = errors.New(e.Reason)
 	default:
 		panic(fmt.Sprintf("engine: unknown effect %T", e))
 	}
+}
+
+// ready says where a partition begins, once for each ownership: pauses for a
+// scan are no news.
+func (l *Loop) ready(partition int32) {
+	if l.said[partition] {
+		return
+	}
+	l.said[partition] = true
+	l.cfg.Log.Info("partition ready", "partition", partition, "offset", l.status(partition).Position)
+}
+
+func (l *Loop) status(partition int32) Status {
+	for _, s := range l.machine.Status() {
+		if s.Partition == partition {
+			return s
+		}
+	}
+	return Status{Partition: partition}
 }
 
 // transact performs the transaction's own effects. After a failure the rest is
@@ -135,25 +157,26 @@ func (l *Loop) load(ctx context.Context, requests []LoadRequest) {
 // an answer.
 func (l *Loop) beside(ctx context.Context, e Effect) {
 	var what string
+	var id int32
 	var try func() (Input, error)
 	switch e := e.(type) {
 	case ReadMeta:
-		what, try = "read the position in redis", func() (Input, error) {
+		id, what, try = e.Partition, "read the position in redis", func() (Input, error) {
 			meta, err := l.store.Meta(ctx, e.Partition)
 			return MetaRead{e.Partition, e.Epoch, meta}, err
 		}
 	case Init:
-		what, try = "begin the partition in redis", func() (Input, error) {
+		id, what, try = e.Partition, "begin the partition in redis", func() (Input, error) {
 			meta, err := l.store.Init(ctx, e.Partition, e.Old, Meta{Token: e.Token, Start: e.Start, Applied: e.Start})
 			return MetaRead{e.Partition, e.Epoch, meta}, err
 		}
 	case LoadReplay:
-		what, try = "load states from redis", func() (Input, error) {
+		id, what, try = e.Request.Partition, "load states from redis", func() (Input, error) {
 			meta, values, err := l.store.Load(ctx, e.Request.Partition, e.Request.Generation, e.Request.Keys)
 			return ReplayLoaded{e.Request.Partition, e.Request.Epoch, LoadResult{meta, values}}, err
 		}
 	case Flush:
-		what, try = "move redis", func() (Input, error) {
+		id, what, try = e.Partition, "move redis", func() (Input, error) {
 			meta, err := l.store.Apply(ctx, e.Partition, e.Move)
 			if l.cfg.Hooks.Flushed != nil {
 				l.cfg.Hooks.Flushed(flushOutcome(meta, e.Move, err))
@@ -161,12 +184,12 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 			return Flushed{e.Partition, e.Epoch, meta}, err
 		}
 	case ReadCommitted:
-		what, try = "read the committed offset", func() (Input, error) {
+		id, what, try = e.Partition, "read the committed offset", func() (Input, error) {
 			c, err := l.positions.Committed(ctx, e.Partition)
 			return CommittedRead{e.Partition, e.Epoch, c}, err
 		}
 	case Replay:
-		what, try = "replay the log", func() (Input, error) {
+		id, what, try = e.Partition, "replay the log", func() (Input, error) {
 			records, next, err := l.positions.Replay(ctx, e.Partition, e.From, e.To)
 			if errors.Is(err, ErrLogStart) {
 				l.cfg.Log.Warn("the records to be folded again are gone, deciding anew", "partition", e.Partition, "offset", e.From, "error", err)
@@ -175,22 +198,22 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 			return Replayed{e.Partition, e.Epoch, records, next}, err
 		}
 	case MarkInitialized:
-		what, try = "note the first commit in the manifest", func() (Input, error) {
+		id, what, try = e.Partition, "note the first commit in the manifest", func() (Input, error) {
 			return nil, l.positions.MarkInitialized(ctx, e.Partition)
 		}
 	}
-	l.async.Go(func() { l.until(ctx, what, try) })
+	l.async.Go(func() { l.until(ctx, id, what, try) })
 }
 
 // until repeats try until it has an answer or ctx ends. It says so once when
 // the trouble begins, every ten seconds while it lasts, and once when it ends.
-func (l *Loop) until(ctx context.Context, what string, try func() (Input, error)) {
+func (l *Loop) until(ctx context.Context, partition int32, what string, try func() (Input, error)) {
 	var said time.Time
 	for n := 0; ; n++ {
 		in, err := try()
 		if err == nil {
 			if n > 0 {
-				l.cfg.Log.Info("succeeded again: "+what, "attempts", n+1)
+				l.cfg.Log.Info("succeeded again: "+what, "partition", partition, "attempts", n+1)
 			}
 			if in != nil {
 				l.inbox.Put(in)
@@ -202,7 +225,7 @@ func (l *Loop) until(ctx context.Context, what string, try func() (Input, error)
 		}
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
-			l.cfg.Log.Warn("cannot "+what+", trying again", "error", err)
+			l.cfg.Log.Warn("cannot "+what+", trying again", "partition", partition, "error", err)
 		}
 		select {
 		case <-ctx.Done():

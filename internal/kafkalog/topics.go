@@ -60,6 +60,11 @@ func (p Plan) Empty() bool {
 	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == ActionCreate || c.Action == ActionSet })
 }
 
+// Refused says that applying the plan would lose data.
+func (p Plan) Refused() bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == ActionRefuse })
+}
+
 // OnlyCreates says that applying the plan changes no topic that is there.
 func (p Plan) OnlyCreates() bool {
 	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action == ActionSet })

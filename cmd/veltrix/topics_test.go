@@ -1,0 +1,33 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/veltrix/veltrix/internal/kafkalog"
+)
+
+// A plan that is refused is shown, and never called as declared.
+func TestRefusedPlanIsShown(t *testing.T) {
+	for name, c := range map[string]struct {
+		changes []kafkalog.Change
+		want    string
+	}{
+		"nothing to do": {nil, "the topics are as declared"},
+		"kept":          {[]kafkalog.Change{{Action: kafkalog.ActionKeep, Topic: "x.events"}}, "the topics are as declared"},
+		"refused":       {[]kafkalog.Change{{Action: kafkalog.ActionRefuse, Topic: "x.events", Setting: "partitions", From: "4", To: "8"}}, "! refuse x.events partitions 4 → 8"},
+	} {
+		var out bytes.Buffer
+		cmd := &cobra.Command{}
+		cmd.SetOut(&out)
+		if err := printPlan(cmd, kafkalog.Plan{Partitions: 8, Changes: c.changes}, false); err != nil || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: %q, %v", name, out.String(), err)
+		}
+		if c.want[0] == '!' && strings.Contains(out.String(), "as declared") {
+			t.Errorf("%s: says both: %q", name, out.String())
+		}
+	}
+}
