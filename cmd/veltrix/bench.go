@@ -22,7 +22,8 @@ func benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure the processor on this machine, and compare all it did with the fold",
 		Long: "Fills topics of its own with events, then takes turns between a bare consume loop and the whole processor,\n" +
-			"which starts from nothing each time and ends when Redis holds the last event. Before any figure is printed,\n" +
+			"which starts from nothing each time and ends when Redis holds the last event; and on another topic runs the\n" +
+			"processor with a notifier, up to the last notification in its inbox. Before any figure is printed,\n" +
 			"everything that was committed and every state in Redis is compared with the sequential fold of the events.\n\n" +
 			"It works under a prefix that nobody else has, and removes its topics, group and keys at the end. Rounds in\n" +
 			"which other load took more than a tenth of the machine are marked as noisy. Give it a quiet machine: the\n" +

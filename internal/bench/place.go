@@ -158,10 +158,10 @@ func (p *place) removeTopics(ctx context.Context) error {
 		}
 	}
 	groups := kmsg.NewPtrDeleteGroupsRequest()
-	groups.Groups = []string{p.kafka.ProcessorGroup()}
+	groups.Groups = []string{p.kafka.ProcessorGroup(), p.kafka.NotifierGroup()}
 	resp, err := groups.RequestWith(ctx, cl)
 	if err != nil {
-		return errors.Join(append(failed, fmt.Errorf("delete group %s: %w", groups.Groups[0], err))...)
+		return errors.Join(append(failed, fmt.Errorf("delete the groups of %s: %w", p.kafka.Prefix, err))...)
 	}
 	for _, g := range resp.Groups {
 		err := kerr.ErrorForCode(g.ErrorCode)
@@ -182,7 +182,7 @@ func (p *place) removeKeys(ctx context.Context) error {
 	client := redisstore.Open(cfg)
 	defer func() { _ = client.Close() }()
 	for cursor := uint64(0); ; {
-		keys, next, err := client.Scan(ctx, cursor, "*"+p.kafka.Prefix+".*", 1000).Result()
+		keys, next, err := client.Scan(ctx, cursor, "*"+p.kafka.Prefix+"[.:]*", 1000).Result()
 		if err != nil {
 			return fmt.Errorf("list the keys of %s: %w", p.kafka.Prefix, err)
 		}

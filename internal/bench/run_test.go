@@ -53,7 +53,7 @@ func empty(t *testing.T, redis *miniredis.Miniredis, adm *kadm.Client) {
 		}
 	}
 	if keys := redis.Keys(); len(keys) > 0 {
-		t.Errorf("keys are left: %q", keys)
+		t.Errorf("%d keys are left: %q …", len(keys), keys[:min(len(keys), 5)])
 	}
 }
 

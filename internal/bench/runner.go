@@ -52,6 +52,7 @@ type Runner struct {
 	opts     Options
 	meter    *Meter
 	program  *pipeline
+	whole    *whole
 	variants []Variant
 	report   *Report
 	prefix   string
@@ -75,6 +76,7 @@ func Run(ctx context.Context, rt app.Runtime, opts Options) (*Report, error) {
 		prefix: "veltrix-bench-" + strings.ToLower(rand.Text()[:8]),
 	}
 	r.variants = []Variant{consume{}, r.program}
+	r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
@@ -139,26 +141,33 @@ func (r *Runner) describe(ctx context.Context) error {
 	for _, v := range r.variants {
 		r.report.Variants = append(r.report.Variants, Result{Name: v.Name()})
 	}
+	if r.whole != nil {
+		r.report.Variants = append(r.report.Variants, Result{Name: r.whole.Name()})
+	}
 	return nil
 }
 
 // round runs every variant once over the same filled topic, each time another
 // one first.
 func (r *Runner) round(ctx context.Context, name string, turn int, counted bool) error {
-	return r.within(ctx, name, func(p *place, ends []int64) error {
+	err := r.within(ctx, name, func(p *place, ends []int64) error {
 		for i := range r.variants {
 			k := (i + turn) % len(r.variants)
 			w, err := r.variants[k].Run(ctx, p, ends, r.meter)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.variants[k].Name(), err)
 			}
-			r.say("  %-18s %s events/s%s", r.variants[k].Name(), thousands(w.Rate()), remark(w))
+			r.say("  %-22s %s events/s%s", r.variants[k].Name(), thousands(w.Rate()), remark(w))
 			if counted {
 				r.report.Variants[k].Rounds = append(r.report.Variants[k].Rounds, w)
 			}
 		}
 		return r.compare(ctx, p)
 	})
+	if err != nil || r.whole == nil {
+		return err
+	}
+	return r.roundWhole(ctx, name+"n", counted)
 }
 
 // within does something in a place of its own, filled, and removes it.

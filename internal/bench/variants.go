@@ -109,6 +109,8 @@ func enclose(m *Meter, start, from, to Reading, total, before int64) Window {
 // nothing to the last event in Redis.
 type pipeline struct {
 	program participant.Program
+	// also, where not nil, has to be true too before the window ends.
+	also func() bool
 	// steady is called when the window begins and ends; may be nil.
 	steady func(began bool) error
 }
@@ -192,7 +194,11 @@ func (v *pipeline) measure(ctx context.Context, view *view, processor *app.Proce
 			return Window{}, err
 		}
 	}
-	if err := await(ctx, ended, func() (bool, error) { return view.done(ctx) }); err != nil {
+	last := func() (bool, error) {
+		done, err := view.done(ctx)
+		return done && (v.also == nil || v.also()), err
+	}
+	if err := await(ctx, ended, last); err != nil {
 		return Window{}, fmt.Errorf("wait for the last event: %w", err)
 	}
 	to, err := m.Read()
