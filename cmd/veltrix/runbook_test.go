@@ -78,7 +78,7 @@ func wordsOf(line string) (words []string) {
 
 var (
 	refusalReason = regexp.MustCompile(`return Refusal\{\s*"([a-z-]+)"`)
-	namedCommand  = regexp.MustCompile("veltrix ((?:topics )?[a-z]+)((?: --[a-z-]+(?: %d)?)*)")
+	namedCommand  = regexp.MustCompile("veltrix ((?:topics |rules )?[a-z]+)((?: --[a-z-]+(?: %d)?)*)")
 	shell         = regexp.MustCompile("(?s)```sh\n(.*?)```")
 	metricName    = regexp.MustCompile("`(veltrix_[a-z_]+)")
 )
@@ -105,7 +105,7 @@ func TestRefusalsHavePagesAndCommands(t *testing.T) {
 	}
 	for _, found := range commands {
 		line := "veltrix " + found[1] + strings.ReplaceAll(found[2], "%d", "3")
-		if strings.Contains(line, "rebase") {
+		if strings.Contains(line, "rebase") || strings.Contains(line, "promote") {
 			line += ` --reason "why"` // said when it is left out
 		}
 		if why := resolves(line); why != "" {

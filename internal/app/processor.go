@@ -120,7 +120,7 @@ func pinRules(ctx context.Context, kafka kafkalog.Config, schema *participant.Sc
 		case old.RulesDigest == schema.Digest:
 			return old, nil
 		case old.RulesDigest != "":
-			return nil, fmt.Errorf("this deployment runs hunt %q, rules version %d (%.12s), and the rules file is hunt %q, version %d (%.12s): start with the rules that it runs, or choose a new prefix",
+			return nil, fmt.Errorf("this deployment runs hunt %q, rules version %d (%.12s), and the rules file is hunt %q, version %d (%.12s): start with the rules that it runs, make the changed ones live with veltrix rules promote, or choose a new prefix",
 				old.Hunt, old.RulesVersion, old.RulesDigest, schema.Hunt, schema.Version, schema.Digest)
 		}
 		next := *old

@@ -46,7 +46,7 @@ func refuseToken(id int32, c Committed, found, want string) Refusal {
 	return Refusal{
 		"token",
 		fmt.Sprintf("partition %d: the commit at %d belongs to %q and this processor to %q: another cluster, topic, partition count, rules version or number of buckets; its states cannot be read with these rules; %s", id, c.Offset, found, want, paused),
-		"start the processor with the configuration that wrote the commit, and compare the two with veltrix verify",
+		"start the processor with the configuration that wrote the commit, and compare the two with veltrix verify; changed rules go live by veltrix rules promote",
 	}
 }
 

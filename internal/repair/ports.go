@@ -62,7 +62,7 @@ type Base struct {
 type Entry struct {
 	At        time.Time
 	Who       string // user@host
-	Command   string // rebase or rebuild
+	Command   string // rebase, rebuild or promote
 	Mode      string // of a rebase: lossless or accept-loss
 	Partition int32
 	From, To  int64 // the committed offset before (−1: none) and after; of a rebuild both are R

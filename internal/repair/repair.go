@@ -85,6 +85,13 @@ type Plan struct {
 // Empty reports that there is nothing to do.
 func (p *Plan) Empty() bool { return len(p.Steps) == 0 }
 
+func (p *Plan) command() string {
+	if p.Mode == Promote {
+		return "promote"
+	}
+	return "rebase"
+}
+
 // LostRecords counts the offsets that are given up.
 func (p *Plan) LostRecords() (n int64) {
 	for _, r := range p.Lost {
@@ -137,11 +144,11 @@ func (r *Repairer) Apply(ctx context.Context, p *Plan) error {
 			}
 		}
 		if err := r.step(ctx, p, step); err != nil {
-			return fmt.Errorf("rebase partition %d, step %s: %w", p.Partition, step, err)
+			return fmt.Errorf("%s partition %d, step %s: %w", p.command(), p.Partition, step, err)
 		}
 	}
 	if !p.Empty() {
-		r.audit("rebase", p.Mode, p.Partition, p.Committed, p.To)
+		r.audit(p.command(), p.Mode, p.Partition, p.Committed, p.To)
 	}
 	return nil
 }
@@ -163,8 +170,8 @@ func (r *Repairer) step(ctx context.Context, p *Plan, step string) error {
 		p.base.Snapshot, err = p.state.copyTo(ctx, w, p.base.Snapshot)
 		return err
 	case StepNote:
-		e := Entry{r.Now(), r.Who, "rebase", p.Mode, p.Partition, p.Committed, p.To, r.Reason}
-		if p.Mode != AcceptLoss {
+		e := Entry{r.Now(), r.Who, p.command(), p.Mode, p.Partition, p.Committed, p.To, r.Reason}
+		if p.Mode == Lossless {
 			return r.Journal.Note(ctx, e, nil)
 		}
 		return r.Journal.Note(ctx, e, &p.base)
