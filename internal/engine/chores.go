@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -207,7 +208,8 @@ func (l *Loop) save(ctx context.Context, w SnapshotWriter, e Save) Saved {
 // replayEvery is how often a replay says how far it is.
 const replayEvery = 5 * time.Second
 
-// replays follow what is folded again, for the log.
+// replays follow what is folded again, for the log: from the first piece that
+// is asked for until the partition is ready.
 type replays map[int32]*progress
 
 type progress struct {
@@ -215,31 +217,45 @@ type progress struct {
 	from        int64
 }
 
-// tell says that a replay began, how far it is, and that it ended.
-func (r *replays) tell(log *slog.Logger, now time.Time, m *Machine) {
-	if *r == nil {
-		*r = replays{}
+// begin says where a replay begins. It is asked for piece by piece.
+func (r replays) begin(log *slog.Logger, e Replay) {
+	if r[e.Partition] == nil {
+		now := time.Now()
+		r[e.Partition] = &progress{now, now, e.From}
+		log.Info("folding again", "partition", e.Partition, "offset", e.From, "of", e.To)
 	}
+}
+
+// end says that a replay ended, where there was one.
+func (r replays) end(log *slog.Logger, s Status) {
+	if at := r[s.Partition]; at != nil {
+		log.Info("folded again", "partition", s.Partition, "offset", s.Position, "records", s.Position-at.from, "took", time.Since(at.began).Round(time.Millisecond))
+		delete(r, s.Partition)
+	}
+}
+
+// tell says how far the long ones are, and forgets those that were given up.
+func (r replays) tell(log *slog.Logger, now time.Time, m *Machine) {
+	if len(r) == 0 {
+		return
+	}
+	left := replays{}
 	for _, s := range m.Status() {
-		at := (*r)[s.Partition]
-		if s.Phase != replaying.String() {
-			if at != nil && s.Phase == ready.String() && now.Sub(at.began) > time.Second {
-				log.Info("folded again", "partition", s.Partition, "records", s.Position-at.from, "took", now.Sub(at.began).Round(time.Millisecond))
-			}
-			delete(*r, s.Partition)
+		at := r[s.Partition]
+		if at == nil || s.Phase != replaying.String() {
 			continue
 		}
-		switch {
-		case at == nil:
-			(*r)[s.Partition] = &progress{now, now, s.Position}
-		case now.Sub(at.said) >= replayEvery:
-			at.said = now
-			rate := float64(s.Position-at.from) / now.Sub(at.began).Seconds()
-			left := "not known"
-			if rate > 0 {
-				left = time.Duration(float64(s.Target-s.Position) / rate * float64(time.Second)).Round(time.Second).String()
-			}
-			log.Info("folding again", "partition", s.Partition, "at", s.Position, "of", s.Target, "rate", fmt.Sprintf("%.0f/s", rate), "left", left)
+		left[s.Partition] = at
+		if now.Sub(at.said) < replayEvery {
+			continue
 		}
+		at.said = now
+		rate := float64(s.Position-at.from) / now.Sub(at.began).Seconds()
+		rest := "not known"
+		if rate > 0 {
+			rest = time.Duration(float64(s.Target-s.Position) / rate * float64(time.Second)).Round(time.Second).String()
+		}
+		log.Info("folding again", "partition", s.Partition, "offset", s.Position, "of", s.Target, "rate", fmt.Sprintf("%.0f/s", rate), "left", rest)
 	}
+	maps.DeleteFunc(r, func(id int32, _ *progress) bool { return left[id] == nil })
 }

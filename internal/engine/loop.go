@@ -93,7 +93,7 @@ type Stores struct {
 // NewLoop joins a machine with its session. inbox is the one that the
 // session's notify function puts into.
 func NewLoop(cfg LoopConfig, m *Machine, s Session, st Stores, inbox *Inbox) *Loop {
-	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox, said: map[int32]bool{}}
+	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox, said: map[int32]bool{}, replays: replays{}}
 }
 
 // View returns the latest published state; nil before the first.

@@ -42,11 +42,15 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 // ready says where a partition begins, once for each ownership: pauses for a
 // scan are no news.
 func (l *Loop) ready(partition int32) {
-	if l.said[partition] {
+	if l.said[partition] && l.replays[partition] == nil {
 		return
 	}
-	l.said[partition] = true
-	l.cfg.Log.Info("partition ready", "partition", partition, "offset", l.status(partition).Position)
+	s := l.status(partition)
+	l.replays.end(l.cfg.Log, s)
+	if !l.said[partition] {
+		l.said[partition] = true
+		l.cfg.Log.Info("partition ready", "partition", partition, "offset", s.Position)
+	}
 }
 
 func (l *Loop) status(partition int32) Status {
@@ -189,6 +193,7 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 			return CommittedRead{e.Partition, e.Epoch, c}, err
 		}
 	case Replay:
+		l.replays.begin(l.cfg.Log, e)
 		id, what, try = e.Partition, "replay the log", func() (Input, error) {
 			records, next, err := l.positions.Replay(ctx, e.Partition, e.From, e.To)
 			if errors.Is(err, ErrLogStart) {
