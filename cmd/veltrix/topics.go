@@ -10,6 +10,7 @@ import (
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/app"
 	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/service"
 )
 
 func topicsCommand() *cobra.Command {
@@ -33,14 +34,28 @@ type topicsFlags struct {
 
 func (f *topicsFlags) register(cmd *cobra.Command) {
 	config.Flags(cmd, "kafka")
-	cmd.Flags().Int32Var(&f.opts.Partitions, "partitions", 0, "partitions of the pipeline's topics, for ever; 0: what is there, or the profile's")
-	cmd.Flags().Int16Var(&f.opts.Replication, "replication", 0, "copies of each partition; 0: the profile's")
+	cmd.Flags().Int32Var(&f.opts.Partitions, "partitions", 0, "partitions of the pipeline's topics, for ever (default: what is there, or the profile's)")
+	cmd.Flags().Int16Var(&f.opts.Replication, "replication", 0, "copies of each partition (default: the profile's)")
 	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
+}
+
+// check refuses a number that was given and cannot be meant: a script whose
+// variable is empty or 0 would get the profile's partitions, for ever.
+func (f *topicsFlags) check(cmd *cobra.Command) error {
+	for name, n := range map[string]int{"partitions": int(f.opts.Partitions), "replication": int(f.opts.Replication)} {
+		if cmd.Flags().Changed(name) && n < 1 {
+			return service.WithExitCode(fmt.Errorf("--%s %d: give 1 or more, or leave it out", name, n), exitUsage)
+		}
+	}
+	return nil
 }
 
 // plan makes the plan and prints it. One that would lose data is printed too,
 // and is an error.
 func (f *topicsFlags) plan(cmd *cobra.Command) (app.Runtime, kafkalog.Plan, error) {
+	if err := f.check(cmd); err != nil {
+		return app.Runtime{}, kafkalog.Plan{}, err
+	}
 	cfg, err := config.Load(cmd.Flags())
 	if err != nil {
 		return app.Runtime{}, kafkalog.Plan{}, err
