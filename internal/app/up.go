@@ -20,6 +20,7 @@ import (
 	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/service"
 	"github.com/veltrix/veltrix/internal/telemetry"
+	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // Up is a whole pipeline in one process: the three services with the wiring of
@@ -78,7 +79,7 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 	playing, done := context.WithCancel(ctx)
 	defer done()
 	err = u.rt.Serve(playing, u.checks(), u.producer, u.proc, u.notifier,
-		service.Func("loader", func(ctx context.Context) error { return u.load(ctx, events, count) }),
+		service.Func("loader", func(ctx context.Context) error { return u.load(ctx, events) }),
 		service.Func("progress", func(ctx context.Context) error { return u.watch(ctx, count, done) }),
 	)
 	if err != nil || !u.ExitWhenDone || ctx.Err() != nil {
@@ -171,32 +172,31 @@ func (u *Up) checks() []telemetry.Check {
 	return append(checks, u.notifier.Checks()...)
 }
 
-// load appends the example, once in the life of the deployment: what is there
-// already would only be rejected again as duplicates.
-func (u *Up) load(ctx context.Context, events io.Reader, count int) error {
+// load appends the example, once in the life of the deployment, and continues
+// where a load before was interrupted. Loaded again from the start, an example
+// longer than its rules' grace would not be duplicates but late events.
+func (u *Up) load(ctx context.Context, events io.Reader) error {
 	kafka, err := u.rt.Kafka("loader")
 	if err != nil {
 		return err
 	}
-	bounds, err := kafkalog.Bounds(ctx, kafka, kafka.Topic("events"))
+	before, err := kafkalog.Loaded(ctx, kafka, u.Example)
 	if err != nil {
-		return err
-	}
-	there := int64(0)
-	for _, b := range bounds {
-		there += b.End - b.Start
-	}
-	if there >= int64(count) {
-		u.print("loaded    before: %d events are in the log", there)
-		u.allIn.Store(true)
-		return nil
+		return fmt.Errorf("find how far the example is loaded: %w", err)
 	}
 	result, err := LoadEvents(ctx, u.rt, u.program, events, ingest.LoadOptions{
+		Name: u.Example,
+		Done: func(key []byte, line int) bool {
+			return line <= before[wire.PartitionFor(key, int32(len(before)))]
+		},
 		Progress: func(r ingest.LoadResult) { u.loaded.Store(&r) },
 		Bad:      func(f ingest.Fault) { u.rt.Log.Warn("line left out", "fault", f) },
 	})
 	if err != nil {
 		return fmt.Errorf("load the example: %w", err)
+	}
+	if result.Before > 0 {
+		u.print("loaded    before: %d of %d events, now: %d", result.Before, result.Before+result.Loaded, result.Loaded)
 	}
 	u.loaded.Store(&result)
 	u.allIn.Store(true)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/participant"
@@ -38,6 +40,13 @@ type LoadOptions struct {
 	// Progress is told about twice a second; nil is silence.
 	Progress func(LoadResult)
 
+	// Name, where not empty, makes the load one that can be continued: each
+	// record carries Name/line in the header wire.HeaderLoaded.
+	Name string
+	// Done says that a line was loaded before and is left out; nil: none was. It
+	// must be a prefix of the lines of each partition.
+	Done func(key []byte, line int) bool
+
 	// Disorder, for tests and demonstrations. The same Seed gives the same.
 	Seed uint64
 	// Duplicates is the share (of 1) of events sent twice, the second time up
@@ -53,7 +62,8 @@ type LoadOptions struct {
 type LoadResult struct {
 	Lines      int64         `json:"lines"` // that hold something
 	Loaded     int64         `json:"loaded"`
-	Duplicates int64         `json:"duplicates"` // of those, sent a second time on purpose
+	Duplicates int64         `json:"duplicates"`       // of those, sent a second time on purpose
+	Before     int64         `json:"before,omitempty"` // left out, because they were loaded before
 	Bad        int64         `json:"bad"`
 	Bytes      int64         `json:"bytes"` // read from the file
 	Elapsed    time.Duration `json:"-"`
@@ -159,6 +169,14 @@ func (l *loader) line(ctx context.Context, number int, text []byte) error {
 			return fmt.Errorf("line %d: %s: %w", number, bad.Reason, ErrBadLine)
 		}
 		return nil
+	}
+	if l.o.Done != nil && l.o.Done(record.Key, number) {
+		l.result.Before++
+		return nil
+	}
+	if l.o.Name != "" {
+		at := append(append([]byte(l.o.Name), '/'), strconv.Itoa(number)...)
+		record.Headers = append(slices.Clip(record.Headers), wire.Header{Key: wire.HeaderLoaded, Value: at})
 	}
 	if l.o.Shuffle == 0 && l.o.Duplicates == 0 {
 		return l.send(ctx, record)

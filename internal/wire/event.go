@@ -27,6 +27,9 @@ const (
 	// HeaderReroutedFrom names the partition/offset that a record was copied
 	// from, because its key belongs to another partition.
 	HeaderReroutedFrom = "veltrix-rerouted-from"
+	// HeaderLoaded names the file/line that a record was loaded from, where the
+	// load is one that can be continued. It is no part of the event.
+	HeaderLoaded = "veltrix-loaded"
 
 	headerContentType = "content-type"
 	headerTrace       = "traceparent"
