@@ -39,7 +39,6 @@ func command() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rt.Log.Info("serving inboxes", "address", inbox.Addr().String())
 		n := app.NewNotifier(rt, inbox)
 		return rt.Serve(cmd.Context(), n.Checks(), n)
 	}

@@ -59,7 +59,6 @@ func serveCommand(use string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		rt.Log.Info("taking events", "address", gateway.Addr().String())
 		p := app.NewProducer(rt, program, gateway)
 		return rt.Serve(cmd.Context(), p.Checks(), p)
 	}

@@ -25,6 +25,7 @@ import (
 // Notifier delivers a deployment's notifications and serves the inboxes.
 type Notifier struct {
 	rt       Runtime
+	door     service.Doorway
 	listener net.Listener
 
 	client     redis.UniversalClient
@@ -45,6 +46,13 @@ func (n *Notifier) Name() string { return "notifier" }
 // attempts end, commits, and leaves the group.
 func (n *Notifier) Run(ctx context.Context) error {
 	defer n.close()
+	return service.Run(ctx, n.rt.Config.StopTimeout,
+		service.HTTP("inbox", n.listener, n.rt.Metrics.Observe("inbox", &n.door), n.rt.Config.StopTimeout/2),
+		service.Func("delivery and inboxes", n.work))
+}
+
+// work connects, opens the inboxes and delivers.
+func (n *Notifier) work(ctx context.Context) error {
 	cfg := n.rt.Config.Notifier
 	kafka, err := n.rt.Kafka("notifier")
 	if err != nil {
@@ -67,7 +75,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
 	streams := n.rt.Metrics.Notifier.Streams
 	api, err := inboxapi.New(inboxapi.Options{
-		Inbox: inbox, Secret: secret, Logger: n.rt.Log,
+		Inbox: inbox, Secret: secret, Refresh: n.secret(secret), Logger: n.rt.Log,
 		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
 	})
 	if err != nil {
@@ -81,6 +89,8 @@ func (n *Notifier) Run(ctx context.Context) error {
 		Receipts: n.receipts, Channels: channels, Metrics: deliveryMetrics{n.rt.Metrics.Notifier},
 	}, delivery.Options{Lanes: cfg.Lanes, Retention: cfg.LedgerRetention, DrainTimeout: n.drain(), Logger: n.rt.Log})
 	n.dispatcher.Store(d)
+	n.door.Open(api)
+	n.rt.Log.Info("serving inboxes", "address", n.listener.Addr().String())
 	return service.Run(ctx, n.rt.Config.StopTimeout,
 		service.Func("delivery", func(ctx context.Context) error {
 			return d.Run(ctx, func(h delivery.Holder) (delivery.Source, error) {
@@ -100,7 +110,6 @@ func (n *Notifier) Run(ctx context.Context) error {
 			api.Close()
 			return nil
 		}),
-		service.HTTP("inbox", n.listener, n.rt.Metrics.Observe("inbox", api), n.rt.Config.StopTimeout/2),
 	)
 }
 
@@ -137,6 +146,18 @@ func NotifierSecret(ctx context.Context, rt Runtime, client redis.UniversalClien
 		return []byte(s), nil
 	}
 	return redisstore.TokenSecret(ctx, client, rt.Config.Prefix)
+}
+
+// secret returns how the tokens' secret is looked up again; nil where it is
+// configured, and so never changes. A Redis that lost it gets ours back, so that
+// tokens stay what they are, unless somebody made another one in the meantime.
+func (n *Notifier) secret(mine []byte) func(context.Context) ([]byte, error) {
+	if n.rt.Config.Notifier.TokenSecret.Reveal() != "" {
+		return nil
+	}
+	return func(ctx context.Context) ([]byte, error) {
+		return redisstore.KeepTokenSecret(ctx, n.client, n.rt.Config.Prefix, mine)
+	}
 }
 
 // gauges keeps the gauges near the truth.

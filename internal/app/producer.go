@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/kafkalog"
@@ -25,6 +27,7 @@ type Producer struct {
 	rt       Runtime
 	program  participant.Program // nil: no rules
 	listener net.Listener
+	door     service.Doorway
 	appender atomic.Pointer[kafkalog.Appender]
 }
 
@@ -42,18 +45,35 @@ func (p *Producer) Name() string { return "producer" }
 // Redis need not be there: events are taken all the same.
 func (p *Producer) Run(ctx context.Context) error {
 	defer func() { _ = p.listener.Close() }()
+	where, err := p.rt.Redis()
+	if err != nil {
+		return err
+	}
+	client := redisstore.Open(where)
+	defer func() { _ = client.Close() }()
+	door := p.rt.Metrics.Observe("gateway", &p.door)
+	err = service.Run(ctx, p.rt.Config.StopTimeout,
+		service.HTTP("gateway", p.listener, door, p.rt.Config.StopTimeout*3/4),
+		service.Func("events", func(ctx context.Context) error {
+			if err := p.open(ctx, client); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			return nil
+		}))
+	if appender := p.appender.Load(); appender != nil {
+		p.rt.closeAppender(ctx, appender) // after the last request
+	}
+	return err
+}
+
+// open connects to the brokers, and takes events from then on.
+func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error {
 	appender, manifest, err := p.rt.openAppender(ctx, "producer", p.program)
 	if err != nil {
 		return err
 	}
-	defer p.rt.closeAppender(ctx, appender)
-	redis, err := p.rt.Redis()
-	if err != nil {
-		return err
-	}
-	client := redisstore.Open(redis)
-	defer func() { _ = client.Close() }()
-
+	p.appender.Store(appender)
 	cfg := p.rt.Config.Producer
 	options := ingest.Options{
 		Appender:        appender,
@@ -76,9 +96,9 @@ func (p *Producer) Run(ctx context.Context) error {
 	} else {
 		p.rt.Log.Warn("no rules file: events are checked without their data's fields, and no states are shown")
 	}
-	p.appender.Store(appender)
-	handler := p.rt.Metrics.Observe("gateway", ingest.New(options))
-	return service.Run(ctx, p.rt.Config.StopTimeout, service.HTTP("gateway", p.listener, handler, p.rt.Config.StopTimeout*3/4))
+	p.door.Open(ingest.New(options))
+	p.rt.Log.Info("taking events", "address", p.listener.Addr().String())
+	return nil
 }
 
 func (p *Producer) metrics() ingest.Metrics {

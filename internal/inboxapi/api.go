@@ -33,8 +33,11 @@ const (
 
 // Options set the API up. A zero field takes its default.
 type Options struct {
-	Inbox      delivery.Inbox
-	Secret     []byte        // of the tokens, at least 32 bytes
+	Inbox  delivery.Inbox
+	Secret []byte // of the tokens, at least 32 bytes
+	// Refresh returns the secret that holds now. It is asked, about once a
+	// second at most, when a token's signature is not valid. Nil: never.
+	Refresh    func(ctx context.Context) ([]byte, error)
 	Heartbeat  time.Duration // of a stream (15 s)
 	Poll       time.Duration // of a stream nobody wakes (2 s)
 	StreamsMax int           // open at a time (10,000)
@@ -87,7 +90,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		opened: o.Streams, resynced: o.Resyncs,
-		inbox: o.Inbox, tokens: newVerifier(o.Secret), heartbeat: o.Heartbeat, poll: o.Poll,
+		inbox: o.Inbox, tokens: newVerifier(o.Secret, o.Refresh), heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
 	a.mux.HandleFunc("GET /v1/inbox", a.list)
@@ -144,7 +147,7 @@ func (a *API) who(w http.ResponseWriter, r *http.Request, inQuery bool) (string,
 		problem(w, http.StatusUnauthorized, "send a token: Authorization: Bearer …; `veltrix token` makes one")
 		return "", time.Time{}, false
 	}
-	participant, until, err := a.tokens.participant(token)
+	participant, until, err := a.tokens.participant(r.Context(), token)
 	if errors.Is(err, errForbidden) {
 		problem(w, http.StatusForbidden, err.Error())
 		return "", time.Time{}, false

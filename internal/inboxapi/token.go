@@ -1,8 +1,11 @@
 package inboxapi
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -39,24 +42,51 @@ func IssueToken(secret []byte, participant string, ttl time.Duration) (string, e
 // verifier reads tokens. Exactly one algorithm is accepted: a token must not
 // choose how it is checked.
 type verifier struct {
-	secret []byte
-	parser *jwt.Parser
+	secret  atomic.Pointer[[]byte]
+	parser  *jwt.Parser
+	refresh func(ctx context.Context) ([]byte, error) // nil: the secret never changes
+	asked   atomic.Int64                              // when, ns since the Unix epoch
 }
 
-func newVerifier(secret []byte) *verifier {
-	return &verifier{secret, jwt.NewParser(
+func newVerifier(secret []byte, refresh func(ctx context.Context) ([]byte, error)) *verifier {
+	v := &verifier{refresh: refresh, parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(tokenLeeway),
 	)}
+	v.secret.Store(&secret)
+	return v
+}
+
+// refreshEvery bounds how often strangers' tokens make us look for a new secret.
+const refreshEvery = time.Second
+
+// renewed looks whether the deployment has another secret by now, as it has
+// after the store lost the one before.
+func (v *verifier) renewed(ctx context.Context) bool {
+	last, now := v.asked.Load(), time.Now().UnixNano()
+	if v.refresh == nil || now-last < int64(refreshEvery) || !v.asked.CompareAndSwap(last, now) {
+		return false
+	}
+	secret, err := v.refresh(ctx)
+	if err != nil || len(secret) < 32 || bytes.Equal(secret, *v.secret.Load()) {
+		return false
+	}
+	v.secret.Store(&secret)
+	return true
 }
 
 // errForbidden is a valid token that is made for something else.
 var errForbidden = errors.New("this token is not made for the inbox")
 
 // participant returns whose inbox a token opens, and until when.
-func (v *verifier) participant(token string) (string, time.Time, error) {
+func (v *verifier) participant(ctx context.Context, token string) (string, time.Time, error) {
 	var claims jwt.RegisteredClaims
-	_, err := v.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return v.secret, nil })
+	key := func(*jwt.Token) (any, error) { return *v.secret.Load(), nil }
+	_, err := v.parser.ParseWithClaims(token, &claims, key)
+	if errors.Is(err, jwt.ErrTokenSignatureInvalid) && v.renewed(ctx) {
+		claims = jwt.RegisteredClaims{}
+		_, err = v.parser.ParseWithClaims(token, &claims, key)
+	}
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return "", time.Time{}, errors.New("the token has expired: ask for a new one")

@@ -14,8 +14,14 @@ import (
 func TokenSecret(ctx context.Context, client redis.UniversalClient, prefix string) ([]byte, error) {
 	fresh := make([]byte, 32)
 	rand.Read(fresh) //nolint:errcheck // never fails
+	return KeepTokenSecret(ctx, client, prefix, fresh)
+}
+
+// KeepTokenSecret returns the secret that holds, which is mine where there is
+// none: a Redis that lost it gets it back from whoever still has it.
+func KeepTokenSecret(ctx context.Context, client redis.UniversalClient, prefix string, mine []byte) ([]byte, error) {
 	key := tokenSecretKey(prefix)
-	if err := client.SetNX(ctx, key, hex.EncodeToString(fresh), 0).Err(); err != nil {
+	if err := client.SetNX(ctx, key, hex.EncodeToString(mine), 0).Err(); err != nil {
 		return nil, fmt.Errorf("create the token secret: %w", err)
 	}
 	kept, err := client.Get(ctx, key).Result()
