@@ -26,6 +26,7 @@ import (
 type Notifier struct {
 	rt       Runtime
 	door     service.Doorway
+	health   *health
 	listener net.Listener
 
 	client     redis.UniversalClient
@@ -36,7 +37,7 @@ type Notifier struct {
 // NewNotifier prepares a notifier that serves inboxes on listener; nothing is
 // contacted before Run.
 func NewNotifier(rt Runtime, listener net.Listener) *Notifier {
-	return &Notifier{rt: rt, listener: listener}
+	return &Notifier{rt: rt, listener: listener, health: newHealth(2 * rt.Config.Notifier.SessionTimeout)}
 }
 
 // Name implements service.Service.
@@ -48,7 +49,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	defer n.close()
 	return service.Run(ctx, n.rt.Config.StopTimeout,
 		service.HTTP("inbox", n.listener, n.rt.Metrics.Observe("inbox", &n.door), n.rt.Config.StopTimeout/2),
-		service.Func("delivery and inboxes", n.work))
+		service.Func(n.Name(), n.work))
 }
 
 // work connects, opens the inboxes and delivers.
@@ -105,6 +106,10 @@ func (n *Notifier) work(ctx context.Context) error {
 			return nil
 		}),
 		service.Func("gauges", n.gauges),
+		service.Func("pulse", func(ctx context.Context) error {
+			n.pulse(ctx, n.secret(secret))
+			return nil
+		}),
 		service.Func("streams", func(ctx context.Context) error {
 			<-ctx.Done()
 			api.Close()
@@ -160,6 +165,28 @@ func (n *Notifier) secret(mine []byte) func(context.Context) ([]byte, error) {
 	}
 }
 
+// pulse asks the brokers for an answer now and then, and gives a Redis that was
+// emptied its token secret back.
+func (n *Notifier) pulse(ctx context.Context, secret func(context.Context) ([]byte, error)) {
+	tick := time.NewTicker(lagEvery)
+	defer tick.Stop()
+	for {
+		asking, cancel := context.WithTimeout(ctx, lagEvery)
+		if n.receipts.Ping(asking) == nil {
+			n.health.brokers(time.Now())
+		}
+		if secret != nil {
+			_, _ = secret(asking) // where Redis is away, delivery says so
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // gauges keeps the gauges near the truth.
 func (n *Notifier) gauges(ctx context.Context) error {
 	ticker := time.NewTicker(2 * time.Second)
@@ -208,10 +235,10 @@ func (n *Notifier) Ready() error {
 		return errors.New("starting")
 	case len(s.Waiting) > 0:
 		return fmt.Errorf("waiting for %s; nothing is sent meanwhile", strings.Join(s.Waiting, ", "))
-	case s.Lag > 0 && s.Idle > 2*time.Minute:
+	case s.Lag > 0 && s.Idle > n.health.bound:
 		return fmt.Errorf("%d notifications wait, and none was finished for %s", s.Lag, s.Idle.Round(time.Second))
 	}
-	return nil
+	return n.health.reach(time.Now())
 }
 
 func (n *Notifier) close() {

@@ -140,6 +140,7 @@ func (p *Processor) gauges() {
 		}
 	}
 	m.CacheBytes.Set(float64(cached))
+	p.health.look(time.Now(), p.Views())
 }
 
 // lag compares the owned partitions with the log's last stable offset. Its
@@ -154,6 +155,7 @@ func (p *Processor) lag(ctx context.Context) {
 		p.rt.Log.Debug("lag is not known", "error", err)
 		return
 	}
+	p.health.brokers(time.Now())
 	m.LagRecords.Reset()
 	m.LagSeconds.Reset()
 	m.Headroom.Reset()
@@ -165,6 +167,7 @@ func (p *Processor) lag(ctx context.Context) {
 			id := strconv.Itoa(int(st.Partition))
 			behind := max(bounds[st.Partition].Stable-st.Position, 0)
 			m.LagRecords.WithLabelValues(id).Set(float64(behind))
+			p.health.behind(st.Partition, behind)
 			p.headroom(st, bounds[st.Partition])
 			age := 0.0
 			if behind > 0 {

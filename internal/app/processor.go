@@ -30,12 +30,13 @@ type Processor struct {
 	fold      engine.Fold
 	slots     atomic.Pointer[[]*slot]
 	snapshots *kafkalog.Snapshots
+	health    *health
 	warned    map[int32]time.Time // by observe, of a log's start that comes near
 }
 
 // NewProcessor prepares a processor; nothing is contacted before Run.
 func NewProcessor(rt Runtime, program participant.Program) *Processor {
-	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}}
+	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}, health: newHealth(2 * rt.Config.Processor.SessionTimeout)}
 }
 
 // Name implements service.Service.
@@ -151,7 +152,8 @@ func (p *Processor) Views() []*engine.View {
 	return views
 }
 
-// Ready reports why the processor does not make progress, or nil.
+// Ready reports why the processor does not make progress, or nil. A member
+// without partitions is ready: its group has others who have them.
 func (p *Processor) Ready() error {
 	slots := p.slots.Load()
 	if slots == nil {
@@ -160,6 +162,9 @@ func (p *Processor) Ready() error {
 	for i, v := range p.Views() {
 		if v == nil {
 			return fmt.Errorf("slot %d is joining the group", i)
+		}
+		if v.Counts.Joined == 0 {
+			return fmt.Errorf("slot %d has not been told its partitions yet", i)
 		}
 		for _, s := range v.Status {
 			switch s.Phase {
@@ -171,5 +176,8 @@ func (p *Processor) Ready() error {
 			}
 		}
 	}
-	return nil
+	if err := p.health.reach(time.Now()); err != nil {
+		return err
+	}
+	return p.health.progress(time.Now())
 }

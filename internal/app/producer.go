@@ -54,7 +54,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	door := p.rt.Metrics.Observe("gateway", &p.door)
 	err = service.Run(ctx, p.rt.Config.StopTimeout,
 		service.HTTP("gateway", p.listener, door, p.rt.Config.StopTimeout*3/4),
-		service.Func("events", func(ctx context.Context) error {
+		service.Func(p.Name(), func(ctx context.Context) error {
 			if err := p.open(ctx, client); err != nil {
 				return err
 			}

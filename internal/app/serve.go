@@ -25,8 +25,12 @@ func Main(cmd *cobra.Command) int {
 	cmd.AddCommand(versionCommand(cmd))
 	err := cmd.ExecuteContext(ctx)
 	if err != nil {
-		// A service may be called as its command is.
-		fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.Name(), strings.TrimPrefix(err.Error(), cmd.Name()+": "))
+		// A service, and its main part, may be called as the command is.
+		text, again := err.Error(), true
+		for again {
+			text, again = strings.CutPrefix(text, cmd.Name()+": ")
+		}
+		fmt.Fprintf(os.Stderr, "%s: %s\n", cmd.Name(), text)
 	}
 	return service.ExitCode(err)
 }

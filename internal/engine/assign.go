@@ -3,6 +3,7 @@ package engine
 // assigned begins a new ownership of each partition: whatever was known of it
 // is dropped here, because its revocation may never have been reported.
 func (m *Machine) assigned(ids []int32) {
+	m.counts.Joined++
 	for _, id := range ids {
 		m.drop(id)
 		m.epochs++
@@ -16,7 +17,10 @@ func (m *Machine) assigned(ids []int32) {
 
 // again decides a partition anew, under a new epoch, so that answers to what
 // was asked before are ignored.
-func (m *Machine) again(p *partition) { m.assigned([]int32{p.id}) }
+func (m *Machine) again(p *partition) {
+	m.counts.Joined--
+	m.assigned([]int32{p.id})
+}
 
 func (m *Machine) revoked(ids []int32) {
 	for _, id := range ids {

@@ -38,6 +38,7 @@ type Counts struct {
 	Scrubbed  int64 // partitions whose values were read and compared with their digest
 	Damaged   int64 // of these, those whose values were not what they should be
 	Saved     int64 // snapshots finished
+	Joined    int64 // assignments, those of no partition included
 	Assigned  int64 // ownerships begun
 	Hits      int64 // records whose participant was cached
 	Misses    int64 // participants loaded

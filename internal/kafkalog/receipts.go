@@ -140,3 +140,6 @@ func (r *Receipts) Close(ctx context.Context) error {
 	}
 	return err
 }
+
+// Ping says whether a broker answers.
+func (r *Receipts) Ping(ctx context.Context) error { return r.cl.Ping(ctx) }

@@ -65,10 +65,11 @@ func NewSession(cfg SessionConfig, reroute *Rerouter, notify func(engine.Input))
 		}
 	}
 	assigned := func(_ context.Context, cl *kgo.Client, parts map[string][]int32) {
-		if ids := parts[s.topics[engine.Events]]; len(ids) > 0 {
+		ids := parts[s.topics[engine.Events]]
+		if len(ids) > 0 {
 			cl.PauseFetchPartitions(parts) // before the first fetch: the engine resumes
-			notify(engine.Assigned{Partitions: ids})
 		}
+		notify(engine.Assigned{Partitions: ids}) // none is news too: it has joined
 	}
 	txn, err := kgo.NewGroupTransactSession(cfg.Options(
 		kgo.ConsumerGroup(cfg.ProcessorGroup()),

@@ -82,7 +82,8 @@ const referenceHead = `# Metrics
 <!-- Generated from the declarations in internal/telemetry/metrics.go: go test ./internal/telemetry -rewrite -->
 
 Every process serves its metrics on ` + "`metrics.listen`" + ` under ` + "`/metrics`" + `, for Prometheus or anything that reads its format. Beside them are
-` + "`/healthz`" + ` (the process answers), ` + "`/readyz`" + ` (it does its work; 503 with the failed checks otherwise) and, with ` + "`metrics.pprof`" + `, ` + "`/debug/pprof/`" + `.
+` + "`/healthz`" + ` (the process answers), ` + "`/readyz`" + ` (it has been told its partitions, and goes on or is
+caught up, and its servers answer; 503 with a sentence otherwise, after twice the session timeout at most) and, with ` + "`metrics.pprof`" + `, ` + "`/debug/pprof/`" + `.
 Counters start at 0 with the process. Durations are seconds, sizes bytes. The Go runtime and the process add their own, named ` + "`go_*`" + ` and ` + "`process_*`" + `.
 
 `
