@@ -103,9 +103,6 @@ func (m *Machine) decide(p *partition, c Committed) {
 	case c.EpochKnown && c.EpochEnd < c.Offset:
 		m.refuse(p, refuseEpoch(p.id, c))
 		return
-	case c.LogStart > c.Offset:
-		m.refuse(p, refuseLost(p.id, c, c.Offset))
-		return
 	}
 	p.promised, p.target, p.known = stamp, c, true
 	trusted := meta.Exists && meta.Intact && meta.Token == m.token && !p.suspect
