@@ -1,36 +1,23 @@
-// Command mutants takes the engine's protections out, one at a time, and runs
+// Command mutants takes protections out of the code, one at a time, and runs
 // the test that has to notice. Production files are not touched: what changes
 // is laid over them for one build. It prints a table of what was found, and
 // ends with 1 where a mutant survived.
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// outcome is what became of a mutant.
-type outcome struct {
-	killed bool
-	found  string // the first seed, or the failing test
-	why    string // the first line that says what went wrong
-	err    error  // the mutant could not be tried
-}
-
 func main() {
-	only := flag.String("only", "", "try only mutants whose name matches this expression")
-	seeds := flag.Int("seeds", 6000, "seeds that a campaign may take to find a mutant")
-	write := flag.String("write", "", "write the table to this file too")
+	only := flag.String("only", "", "try only mutants whose row matches this expression")
+	write := flag.String("write", "", "write the table into this page too, where it says so")
 	jobs := flag.Int("jobs", 2, "mutants under test at the same time")
 	flag.Parse()
 	root, err := filepath.Abs(".")
@@ -41,28 +28,22 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
+	if *only != "" && *write != "" {
+		fail(fmt.Errorf("a part of the mutants makes no page"))
+	}
 	var chosen []mutant
-	for _, m := range slices.Concat(machine, world) {
-		if match.MatchString(m.name) {
+	for _, m := range all() {
+		if match.MatchString(m.protection + ": " + m.without + ": " + m.test) {
 			chosen = append(chosen, m)
 		}
 	}
-	outcomes := make([]outcome, len(chosen))
-	slots := make(chan struct{}, *jobs)
-	var wait sync.WaitGroup
-	for i, m := range chosen {
-		wait.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			outcomes[i] = try(root, m, *seeds)
-			fmt.Fprintf(os.Stderr, "%-52s %s\n", m.name, summary(outcomes[i]))
-		})
-	}
-	wait.Wait()
+	began := time.Now()
+	outcomes := tryAll(root, chosen, *jobs)
 	text, ok := table(chosen, outcomes)
 	fmt.Print(text)
-	if *write != "" {
-		if err := os.WriteFile(*write, []byte(text), 0o644); err != nil {
+	fmt.Fprintf(os.Stderr, "%.0f s\n", time.Since(began).Seconds())
+	if *write != "" && ok {
+		if err := writePage(*write, text); err != nil {
 			fail(err)
 		}
 	}
@@ -76,128 +57,44 @@ func fail(err error) {
 	os.Exit(2)
 }
 
-func summary(o outcome) string {
-	switch {
-	case o.err != nil:
-		return "CANNOT BE TRIED: " + o.err.Error()
-	case o.killed:
-		return "killed, " + o.found
+func tryAll(root string, chosen []mutant, jobs int) []outcome {
+	outcomes := make([]outcome, len(chosen))
+	slots := make(chan struct{}, jobs)
+	var wait sync.WaitGroup
+	for i, m := range chosen {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			outcomes[i] = try(root, m)
+			fmt.Fprintf(os.Stderr, "%s: %s: %s\n", m.protection, m.without, outcomes[i].summary())
+		})
 	}
-	return "SURVIVED"
+	wait.Wait()
+	return outcomes
 }
 
-// overlay writes the mutated files to dir and returns the overlay's file.
-func overlay(root, dir string, m mutant) (string, error) {
-	texts := map[string]string{}
-	for _, e := range m.edits {
-		path := filepath.Join(root, e.file)
-		if _, ok := texts[path]; !ok {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return "", err
-			}
-			texts[path] = string(b)
-		}
-		if n := strings.Count(texts[path], e.old); n != 1 {
-			return "", fmt.Errorf("%s holds %d times %q: the mutant does not fit the code any more", e.file, n, e.old)
-		}
-		texts[path] = strings.Replace(texts[path], e.old, e.new, 1)
-	}
-	replace := map[string]string{}
-	for path, text := range texts {
-		laid := filepath.Join(dir, fmt.Sprintf("%d%s", len(replace), filepath.Ext(path)))
-		if err := os.WriteFile(laid, []byte(text), 0o600); err != nil {
-			return "", err
-		}
-		replace[path] = laid
-	}
-	b, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "overlay.json")
-	return file, os.WriteFile(file, b, 0o600)
-}
-
-var (
-	seedFound = regexp.MustCompile(`seed (\d+), step \d+: (.*)`)
-	testFound = regexp.MustCompile(`--- FAIL: (\S+)`)
-	lineFound = regexp.MustCompile(`(?m)^\s+\w+_test\.go:\d+: (.*)|^\s+\w+\.go:\d+: (.*)|^panic: (.*)`)
-)
-
-// try builds the mutant and runs its test.
-func try(root string, m mutant, seeds int) outcome {
-	dir, err := os.MkdirTemp("", "mutant")
-	if err != nil {
-		return outcome{err: err}
-	}
-	defer os.RemoveAll(dir)
-	laid, err := overlay(root, dir, m)
-	if err != nil {
-		return outcome{err: err}
-	}
-	binary := filepath.Join(dir, "test")
-	build := exec.Command("go", "test", "-c", "-overlay", laid, "-o", binary, "./"+m.pkg)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return outcome{err: fmt.Errorf("%w: %s", err, out)}
-	}
-	parts := strings.Split(m.test, "/")
-	for i := range parts {
-		parts[i] = "^" + parts[i] + "$"
-	}
-	args := []string{"-test.run", strings.Join(parts, "/"), "-test.v", "-test.timeout", "300s"}
-	if m.test == "TestSimulation" {
-		args = append(args, "-quick", fmt.Sprint("-seeds=", seeds))
-	}
-	run := exec.Command(binary, args...)
-	run.Dir = filepath.Join(root, m.pkg)
-	began := time.Now()
-	out, err := run.CombinedOutput()
-	return judge(m, out, err, time.Since(began))
-}
-
-func judge(m mutant, out []byte, err error, took time.Duration) outcome {
-	if !bytes.Contains(out, []byte("=== RUN")) {
-		return outcome{err: fmt.Errorf("no test %s ran: %s", m.test, out)}
-	}
-	if err == nil {
-		return outcome{}
-	}
-	o := outcome{killed: true, found: fmt.Sprintf("%.1f s", took.Seconds())}
-	if f := testFound.FindAllSubmatch(out, -1); f != nil {
-		o.found = string(f[len(f)-1][1])
-	}
-	if f := lineFound.FindSubmatch(out); f != nil {
-		o.why = strings.TrimSpace(string(bytes.Join(f[1:], nil)))
-	}
-	if f := seedFound.FindSubmatch(out); f != nil {
-		o.found, o.why = "seed "+string(f[1]), string(f[2])
-	}
-	if len(o.why) > 90 {
-		o.why = strings.ToValidUTF8(o.why[:90], "") + "…"
-	}
-	return o
-}
-
-func table(chosen []mutant, outcomes []outcome) (string, bool) {
+// table is the page's table, with its totals; ok says that all were killed.
+func table(chosen []mutant, outcomes []outcome) (text string, ok bool) {
 	var b strings.Builder
 	killed, survived, untried := 0, 0, 0
-	fmt.Fprintf(&b, "| without | the test that notices | found by | what it says |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| protection | without it | what notices | what it says |\n|---|---|---|---|\n")
 	for i, m := range chosen {
 		o := outcomes[i]
+		by, why := testName(m), o.why
 		switch {
 		case o.err != nil:
 			untried++
-			fmt.Fprintf(&b, "| %s | %s | CANNOT BE TRIED | %v |\n", m.name, m.test, o.err)
-			continue
-		case o.killed:
-			killed++
-		default:
+			by, why = by+": CANNOT BE TRIED", o.err.Error()
+		case !o.killed:
 			survived++
-			o.found = "SURVIVED"
+			by, why = by+": SURVIVED", ""
+		default:
+			killed++
+			if o.found != "" {
+				by += ", " + o.found
+			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", m.name, m.test, o.found, strings.ReplaceAll(o.why, "|", "/"))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", m.protection, m.without, by, cell(why))
 	}
 	fmt.Fprintf(&b, "\nkilled: %d, survived: %d", killed, survived)
 	if untried > 0 {
@@ -205,4 +102,43 @@ func table(chosen []mutant, outcomes []outcome) (string, bool) {
 	}
 	b.WriteString("\n")
 	return b.String(), survived+untried == 0
+}
+
+// testName names a test as the page of the failure matrix does.
+func testName(m mutant) string {
+	if m.test == campaign {
+		return "`" + campaign + "`"
+	}
+	if strings.HasPrefix(m.test, "TestScenarios/") {
+		return "`" + m.test + "`"
+	}
+	return "`" + filepath.Base(m.pkg) + "." + m.test + "`"
+}
+
+// cell makes text fit into a table.
+func cell(text string) string {
+	text = strings.NewReplacer("|", "/", "\n", " ", "<", "‹", ">", "›", "*", "∗", "_", "\\_").Replace(text)
+	if len(text) > 110 {
+		text = strings.ToValidUTF8(text[:110], "") + "…"
+	}
+	return text
+}
+
+const (
+	pageBegin = "<!-- mutants: begin -->\n"
+	pageEnd   = "<!-- mutants: end -->\n"
+)
+
+// writePage puts the table between the page's marks.
+func writePage(path, text string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok1 := strings.Cut(string(b), pageBegin)
+	_, after, ok2 := strings.Cut(rest, pageEnd)
+	if !ok1 || !ok2 {
+		return fmt.Errorf("%s has no place for the table", path)
+	}
+	return os.WriteFile(path, []byte(before+pageBegin+text+pageEnd+after), 0o644)
 }

@@ -10,8 +10,13 @@ import (
 // own brings a machine to where it polls partition 0 from offset 0.
 func own(t *testing.T) *engine.Machine {
 	t.Helper()
+	return ownWith(t, false)
+}
+
+func ownWith(t *testing.T, snapshots bool) *engine.Machine {
+	t.Helper()
 	token := engine.Token{ClusterID: "c"}
-	m := engine.New(enginetest.Fold{}, engine.Config{Token: token, CacheBytes: 1 << 20})
+	m := engine.New(enginetest.Fold{}, engine.Config{Token: token, CacheBytes: 1 << 20, Snapshots: snapshots})
 	m.Step(engine.Assigned{Partitions: []int32{0}})
 	m.Step(engine.MetaRead{Epoch: 1, Meta: engine.Meta{Exists: true, Intact: true, Token: token.String(), Generation: "g"}})
 	m.Step(engine.CommittedRead{Epoch: 1, Committed: engine.Committed{Absent: true}})
