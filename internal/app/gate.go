@@ -16,6 +16,9 @@ func (rt Runtime) gate(ctx context.Context, kafka kafkalog.Config, client redis.
 	checks := append(kafkalog.Gates(kafka, kafkalog.GateOptions{Profile: rt.Config.Profile}),
 		redisstore.Gates(client, redisstore.GateOptions{Profile: rt.Config.Profile, InMemory: rt.InMemoryRedis})...)
 	report := preflight.Run(ctx, checks, preflight.Options{})
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // what an ending process could not ask is no finding
+	}
 	rt.Log.Info("checked the deployment", "profile", rt.Config.Profile, "checks", len(report.Results))
 	for _, r := range report.Results {
 		rt.Metrics.DoctorCheck.WithLabelValues(r.ID, string(r.State)).Set(1)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -69,6 +70,9 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 	if _, err := u.rt.Topics(ctx, opts, kafkalog.ApplyTopics); err != nil {
 		return err
 	}
+	if err := u.fits(ctx); err != nil {
+		return err
+	}
 	if err := u.refill(ctx); err != nil {
 		return err
 	}
@@ -92,17 +96,38 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 	return err
 }
 
-// start brings up what was not given.
+// start brings up what was not given, and says what is used.
 func (u *Up) start(ctx context.Context, version string) error {
 	cfg := u.cfg
 	u.rt = NewRuntime(cfg, version)
-	if cfg.Explicit("kafka.brokers") && cfg.Explicit("redis.addrs") {
-		return nil
+	brokers, redis := cfg.Explicit("kafka.brokers"), cfg.Explicit("redis.addrs")
+	if !brokers || !redis {
+		if err := u.embed(ctx, brokers, redis); err != nil {
+			return err
+		}
 	}
+	if brokers {
+		u.print("broker    %s", strings.Join(cfg.Kafka.Brokers, ","))
+	} else {
+		u.print("broker    embedded, data in %s (%s)", u.DataDir, u.cluster.Brokers[0])
+	}
+	if redis {
+		u.print("redis     %s", strings.Join(cfg.Redis.Addrs, ","))
+	} else {
+		u.print("redis     %s at %s", u.cluster.RedisKind, u.cluster.RedisAddr)
+	}
+	return nil
+}
+
+// embed starts what was not given in the data directory.
+func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
+	cfg := u.cfg
 	if u.DataDir == "" {
 		u.DataDir = filepath.Join("veltrix-data", u.Example)
 	}
-	cluster, err := devcluster.Start(ctx, devcluster.Options{DataDir: u.DataDir, Prefix: cfg.Prefix, Logger: u.rt.Log})
+	cluster, err := devcluster.Start(ctx, devcluster.Options{
+		DataDir: u.DataDir, Prefix: cfg.Prefix, NoKafka: brokers, NoRedis: redis, Logger: u.rt.Log,
+	})
 	if errors.Is(err, devcluster.ErrInUse) {
 		return fmt.Errorf("%w: stop the other veltrix up, or give this one another --data-dir", err)
 	}
@@ -110,7 +135,7 @@ func (u *Up) start(ctx context.Context, version string) error {
 		return fmt.Errorf("start the embedded cluster in %s: %w", u.DataDir, err)
 	}
 	u.cluster = cluster
-	if !cfg.Explicit("kafka.brokers") {
+	if !brokers {
 		cfg.Kafka.Brokers, u.rt.BootID = cluster.Brokers, cluster.BootID
 		if !cfg.Explicit("profile") {
 			cfg.Profile = "dev"
@@ -119,12 +144,33 @@ func (u *Up) start(ctx context.Context, version string) error {
 			cfg.Processor.Slots = 1 // all of it shares the machine
 		}
 	}
-	if !cfg.Explicit("redis.addrs") {
+	if !redis {
 		cfg.Redis.Addrs, u.rt.InMemoryRedis = []string{cluster.RedisAddr}, cluster.RedisKind == devcluster.Miniredis
 	}
-	u.print("broker    embedded, data in %s (%s)", u.DataDir, cluster.Brokers[0])
-	u.print("redis     %s at %s", cluster.RedisKind, cluster.RedisAddr)
 	return nil
+}
+
+// fits refuses to play an example where another one's rules are pinned, before
+// three services say so in three ways.
+func (u *Up) fits(ctx context.Context) error {
+	kafka, err := u.rt.Kafka("up")
+	if err != nil {
+		return err
+	}
+	manifest, err := u.rt.awaitManifest(ctx, kafka)
+	if err != nil {
+		return err
+	}
+	schema := u.program.Schema()
+	if manifest.RulesDigest == "" || manifest.RulesDigest == schema.Digest {
+		return nil
+	}
+	place := "another --data-dir or --prefix"
+	if u.cfg.Explicit("kafka.brokers") {
+		place = "another --prefix"
+	}
+	return fmt.Errorf("hunt %q, rules version %d (%.12s), is played here, and --example %s is hunt %q, version %d (%.12s): give %s, or the --example that was played here before",
+		manifest.Hunt, manifest.RulesVersion, manifest.RulesDigest, u.Example, schema.Hunt, schema.Version, schema.Digest, place)
 }
 
 // refill lets the notifier begin anew where the embedded broker remembers what

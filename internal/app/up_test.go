@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/internal/devcluster"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/telemetry"
 )
 
 // upConfig is a configuration that takes free ports.
@@ -53,5 +57,125 @@ func TestUpContinuesALoad(t *testing.T) {
 	}
 	if !strings.HasSuffix(out.String(), whole+"\n") || !strings.Contains(out.String(), "loaded    before: ") {
 		t.Errorf("it says\n%s\nand not %s", out.String(), whole)
+	}
+	// One word, one meaning: what moves is not called what stands in the end.
+	for line := range strings.Lines(strings.TrimSuffix(out.String(), whole+"\n")) {
+		for _, word := range []string{"applied", "notified"} {
+			if strings.Contains(line, word) {
+				t.Errorf("%q counts something else than the %q of the last line", line, word)
+			}
+		}
+	}
+
+	// Another example has other rules.
+	var said bytes.Buffer
+	u = &Up{Example: "harbour", DataDir: dir, Out: &said}
+	err := u.Run(ctx, upConfig(), "test")
+	if err == nil || !strings.Contains(err.Error(), "flights-2013") || !strings.Contains(err.Error(), "--data-dir") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("another example on the same data: %v", err)
+	}
+}
+
+// TestUpStartsWhatIsNotGiven gives brokers or Redis or none, and asks what was
+// started and what was said.
+func TestUpStartsWhatIsNotGiven(t *testing.T) {
+	given, err := devcluster.Start(t.Context(), devcluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = given.Close() })
+	for name, c := range map[string]struct {
+		brokers, redis bool
+		says           []string
+	}{
+		"neither":      {says: []string{"broker    embedded, data in ", "redis     redis-server at "}},
+		"brokers":      {brokers: true, says: []string{"broker    " + given.Brokers[0], "redis     redis-server at "}},
+		"redis":        {redis: true, says: []string{"broker    embedded, data in ", "redis     " + given.RedisAddr}},
+		"both of them": {brokers: true, redis: true, says: []string{"broker    " + given.Brokers[0], "redis     " + given.RedisAddr}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if c.brokers {
+				t.Setenv("VELTRIX_KAFKA_BROKERS", given.Brokers[0])
+			}
+			if c.redis {
+				t.Setenv("VELTRIX_REDIS_ADDRS", given.RedisAddr)
+			}
+			cfg, err := config.Load(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			u := &Up{Example: "flights", Out: &out, cfg: cfg}
+			if err := u.start(t.Context(), "test"); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if u.cluster != nil {
+					_ = u.cluster.Close()
+				}
+			}()
+			for _, line := range c.says {
+				if !strings.Contains(out.String(), line) {
+					t.Errorf("it says\n%s\nand not %q", out.String(), line)
+				}
+			}
+			if c.brokers != (u.cluster == nil || len(u.cluster.Brokers) == 0) {
+				t.Error("an embedded broker runs beside the given one, or none does")
+			}
+			if c.redis != (u.cluster == nil || u.cluster.RedisAddr == "") {
+				t.Error("a Redis runs beside the given one, or none does")
+			}
+			if c.brokers != (u.rt.BootID == "") {
+				t.Errorf("the boot ID is %q", u.rt.BootID)
+			}
+		})
+	}
+}
+
+// TestDataDirectoryInUse says once what to do.
+func TestDataDirectoryInUse(t *testing.T) {
+	dir := t.TempDir()
+	first, err := devcluster.Start(t.Context(), devcluster.Options{DataDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = first.Close() })
+	err = (&Up{Example: "flights", DataDir: dir, Out: &bytes.Buffer{}}).Run(t.Context(), upConfig(), "test")
+	if !errors.Is(err, devcluster.ErrInUse) || strings.Count(err.Error(), "--data-dir") != 1 || strings.Count(err.Error(), "in use") != 1 {
+		t.Errorf("it says: %v", err)
+	}
+}
+
+// TestGateOfAnEndedStart: what could not be asked because the process is ending
+// is no finding.
+func TestGateOfAnEndedStart(t *testing.T) {
+	given, err := devcluster.Start(t.Context(), devcluster.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = given.Close() })
+	var log bytes.Buffer
+	rt := Runtime{Config: config.Default(), Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: telemetry.New(), BootID: given.BootID}
+	rt.Config.Kafka.Brokers, rt.Config.Redis.Addrs = given.Brokers, []string{given.RedisAddr}
+	kafka, err := rt.Kafka("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rt.Topics(t.Context(), kafkalog.TopicPlanOptions{Profile: "dev"}, kafkalog.ApplyTopics); err != nil {
+		t.Fatal(err)
+	}
+	client, err := rt.awaitRedis(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := rt.gate(ended, kafka, client); !errors.Is(err, context.Canceled) || log.Len() > 0 {
+		t.Errorf("%v, and it says %s", err, &log)
+	}
+	if err := rt.gate(t.Context(), kafka, client); err != nil {
+		t.Error(err)
 	}
 }

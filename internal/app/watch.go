@@ -16,13 +16,13 @@ var errEnough = errors.New("enough")
 
 // scene is one look at the whole pipeline.
 type scene struct {
-	at       time.Time
-	appended int64
-	applied  int64 // records that Redis has
-	lag      int64 // records that it has not
-	notified int64 // notifications delivered by this process
-	waiting  int64 // notifications not yet committed by the notifier
-	settled  bool  // everything appended is applied and notified
+	at        time.Time
+	appended  int64
+	processed int64 // records that Redis has, whatever became of them
+	lag       int64 // records that it has not
+	delivered int64 // deliveries to inboxes by this process: also of what is updated or retracted later
+	waiting   int64 // notifications not yet committed by the notifier
+	settled   bool  // everything appended is processed and delivered
 }
 
 // watch prints progress every second while something moves, and where to look
@@ -39,10 +39,10 @@ func (u *Up) watch(ctx context.Context, count int, done func()) error {
 		case <-tick.C:
 		}
 		now := u.look(ctx)
-		if now.applied != last.applied || now.notified != last.notified {
-			rate := float64(max(now.applied-last.applied, 0)) / now.at.Sub(last.at).Seconds()
-			u.print("%6.1fs  loaded %d/%d  applied %d (%.0f/s)  notified %d  lag %d",
-				now.at.Sub(u.began).Seconds(), now.appended, count, now.applied, rate, now.notified, now.lag+now.waiting)
+		if now.processed != last.processed || now.delivered != last.delivered {
+			rate := float64(max(now.processed-last.processed, 0)) / now.at.Sub(last.at).Seconds()
+			u.print("%6.1fs  loaded %d/%d  processed %d (%.0f/s)  delivered %d  lag %d",
+				now.at.Sub(u.began).Seconds(), now.appended, count, now.processed, rate, now.delivered, now.lag+now.waiting)
 		}
 		last = now
 		if !now.settled {
@@ -78,7 +78,7 @@ func (u *Up) look(ctx context.Context) scene {
 		}
 		for _, st := range v.Status {
 			known[st.Partition] = true
-			s.applied += st.Applied
+			s.processed += st.Applied
 			s.lag += max(ends[st.Partition]-st.Applied, 0)
 			s.settled = s.settled && st.Phase == "ready"
 		}
@@ -88,7 +88,7 @@ func (u *Up) look(ctx context.Context) scene {
 	}
 	status, ok := u.notifier.Status()
 	s.waiting = status.Lag
-	s.notified = int64(telemetry.Value(u.rt.Metrics.Notifier.Delivered.WithLabelValues("inbox")))
+	s.delivered = int64(telemetry.Value(u.rt.Metrics.Notifier.Delivered.WithLabelValues("inbox")))
 	s.settled = s.settled && len(known) == len(ends) && s.lag == 0 && ok && status.CaughtUp()
 	return s
 }
@@ -105,6 +105,10 @@ func (u *Up) guide(ctx context.Context) {
 	}
 	u.print("send an event:")
 	u.print("  curl -i %s/v1/events -H 'content-type: application/cloudevents+json' -d '%s'", gateway, u.sample(who))
+	if u.cluster == nil {
+		u.print("and stop with Ctrl-C")
+		return
+	}
 	u.print("and stop with Ctrl-C; what is here stays in %s", u.DataDir)
 }
 

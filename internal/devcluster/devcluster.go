@@ -65,6 +65,8 @@ type Options struct {
 	DataDir    string // "": in memory, gone with the process
 	Prefix     string // of the topics; "": veltrix
 	Partitions int32  // of the pipeline's topics when they are created; 0: the dev profile's
+	NoKafka    bool   // the brokers are somebody else's
+	NoRedis    bool   // Redis is somebody else's
 	Redis      string // RedisServer or Miniredis; "": the first that can be had
 	Sync       bool   // every append survives a power cut; much slower
 	Logger     *slog.Logger
@@ -72,10 +74,10 @@ type Options struct {
 
 // Cluster is a running embedded cluster.
 type Cluster struct {
-	Brokers   []string
-	RedisAddr string // unix:///path or host:port
-	RedisKind string // RedisServer or Miniredis
-	BootID    string // for kafkalog.Config: new at every start
+	Brokers   []string // empty without Kafka
+	RedisAddr string   // unix:///path or host:port; empty without Redis
+	RedisKind string   // RedisServer or Miniredis
+	BootID    string   // for kafkalog.Config: new at every start
 
 	log    *slog.Logger
 	kafka  *kfake.Cluster
@@ -124,8 +126,13 @@ func (c *Cluster) start(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
-	if err := c.startRedis(ctx, dir, opts); err != nil {
-		return err
+	if !opts.NoRedis {
+		if err := c.startRedis(ctx, dir, opts); err != nil {
+			return err
+		}
+	}
+	if opts.NoKafka {
+		return nil
 	}
 	return c.startKafka(dir, opts)
 }

@@ -35,7 +35,7 @@ func lockDir(ctx context.Context, dir string, wait time.Duration) (*os.File, err
 		// A live holder will not go away by itself; only a dead one's children will.
 		if pid, alive := holder(path); alive || time.Now().After(deadline) || ctx.Err() != nil {
 			f.Close()
-			return nil, fmt.Errorf("%w: %s is held by process %d: stop it, or choose another with --data-dir", ErrInUse, dir, pid)
+			return nil, fmt.Errorf("%w: %s is held by process %d", ErrInUse, dir, pid)
 		}
 		select {
 		case <-ctx.Done():

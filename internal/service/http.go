@@ -19,7 +19,10 @@ func Listen(ctx context.Context, log *slog.Logger, what, address string, chosen 
 	if err == nil {
 		return l, nil
 	}
-	if chosen || !errors.Is(err, syscall.EADDRINUSE) {
+	if chosen && errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen for %s: %w: end the process that listens there (ss -ltnp names it), or choose another address; port 0 is any that is free", what, err)
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen for %s: %w", what, err)
 	}
 	host, _, splitErr := net.SplitHostPort(address)

@@ -21,7 +21,7 @@ func TestListen(t *testing.T) {
 	address := taken.Addr().String()
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
-	if _, err := Listen(t.Context(), log, "metrics", address, true); err == nil || !strings.Contains(err.Error(), "listen for metrics") {
+	if _, err := Listen(t.Context(), log, "metrics", address, true); err == nil || !strings.Contains(err.Error(), "listen for metrics") || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("a chosen address that is taken: %v", err)
 	}
 	free, err := Listen(t.Context(), log, "metrics", address, false)
