@@ -25,7 +25,7 @@ func upCommand() *cobra.Command {
 	config.Alias(cmd, "brokers", "kafka.brokers")
 	config.Alias(cmd, "redis", "redis.addrs")
 	cmd.Flags().StringVar(&up.Example, "example", examples.Names()[0], "the hunt to load: flights or harbour")
-	cmd.Flags().StringVar(&up.DataDir, "data-dir", "", "where the embedded broker and Redis keep their data (default veltrix-data/<example>)")
+	cmd.Flags().StringVar(&up.DataDir, "data-dir", "", "where the embedded broker and Redis keep their data (default veltrix-data/<example>, with -redis or -kafka behind it where the other is given)")
 	cmd.Flags().BoolVar(&up.ExitWhenDone, "exit-when-done", false, "end when all that was loaded is applied and notified, and print the counts")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())

@@ -28,7 +28,7 @@ import (
 // their binaries, on an embedded or a given cluster, and an example to play.
 type Up struct {
 	Example      string
-	DataDir      string // of the embedded cluster; empty: veltrix-data/<example>
+	DataDir      string // of the embedded cluster; empty: a directory of the example
 	ExitWhenDone bool
 	Out          io.Writer
 
@@ -123,7 +123,7 @@ func (u *Up) start(ctx context.Context, version string) error {
 func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
 	cfg := u.cfg
 	if u.DataDir == "" {
-		u.DataDir = filepath.Join("veltrix-data", u.Example)
+		u.DataDir = dataDir(u.Example, brokers, redis)
 	}
 	cluster, err := devcluster.Start(ctx, devcluster.Options{
 		DataDir: u.DataDir, Prefix: cfg.Prefix, NoKafka: brokers, NoRedis: redis, Logger: u.rt.Log,
@@ -148,6 +148,19 @@ func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
 		cfg.Redis.Addrs, u.rt.InMemoryRedis = []string{cluster.RedisAddr}, cluster.RedisKind == devcluster.Miniredis
 	}
 	return nil
+}
+
+// dataDir is where an example lives by default. What stands beside a given half
+// has a place of its own: Redis would hold another cluster's states, and be
+// refused.
+func dataDir(example string, brokers, redis bool) string {
+	switch {
+	case brokers:
+		example += "-redis"
+	case redis:
+		example += "-kafka"
+	}
+	return filepath.Join("veltrix-data", example)
 }
 
 // fits refuses to play an example where another one's rules are pinned, before

@@ -88,9 +88,9 @@ func TestUpStartsWhatIsNotGiven(t *testing.T) {
 		brokers, redis bool
 		says           []string
 	}{
-		"neither":      {says: []string{"broker    embedded, data in ", "redis     redis-server at "}},
-		"brokers":      {brokers: true, says: []string{"broker    " + given.Brokers[0], "redis     redis-server at "}},
-		"redis":        {redis: true, says: []string{"broker    embedded, data in ", "redis     " + given.RedisAddr}},
+		"neither":      {says: []string{"broker    embedded, data in veltrix-data/flights (", "redis     redis-server at "}},
+		"brokers":      {brokers: true, says: []string{"broker    " + given.Brokers[0], "redis     redis-server at ", "veltrix-data/flights-redis/"}},
+		"redis":        {redis: true, says: []string{"broker    embedded, data in veltrix-data/flights-kafka", "redis     " + given.RedisAddr}},
 		"both of them": {brokers: true, redis: true, says: []string{"broker    " + given.Brokers[0], "redis     " + given.RedisAddr}},
 	} {
 		t.Run(name, func(t *testing.T) {
