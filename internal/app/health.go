@@ -42,9 +42,10 @@ func (h *health) brokers(now time.Time) {
 func (h *health) behind(partition int32, records int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.at[partition]
-	s.behind = records
-	h.at[partition] = s
+	if s, seen := h.at[partition]; seen { // else it has no beginning to count from
+		s.behind = records
+		h.at[partition] = s
+	}
 }
 
 // look notes what moved since the last look, of the partitions that are owned.

@@ -51,3 +51,19 @@ func TestHealth(t *testing.T) {
 	h.brokers(at(121))
 	says(121, "")
 }
+
+// A partition that was assigned between two looks is judged from the first one
+// that sees it: before, nobody knows how long it stands.
+func TestHealthOfANewPartition(t *testing.T) {
+	began := time.Now()
+	h := newHealth(10 * time.Second)
+	h.behind(3, 7)
+	h.look(began.Add(time.Second), []*engine.View{{Status: []engine.Status{{Partition: 3}}}})
+	if err := h.progress(began.Add(time.Second)); err != nil {
+		t.Error(err)
+	}
+	h.behind(3, 7)
+	if err := h.progress(began.Add(12 * time.Second)); err == nil {
+		t.Error("it stands for 11 s with work before it, and is called well")
+	}
+}
