@@ -74,7 +74,7 @@ func readManifest(ctx context.Context, cfg Config) (*Manifest, error) {
 		return nil, fmt.Errorf("read the manifest: %w", err)
 	}
 	if len(all) != 1 {
-		return nil, fmt.Errorf("read the manifest: %s has %d partitions, it must have 1: run veltrix doctor", topic, len(all))
+		return nil, fmt.Errorf("read the manifest: %s has %d partitions, it must have 1: find out who made it, and give this deployment another prefix", topic, len(all))
 	}
 	var newest []byte
 	// Up to the end, not to the last stable offset: an open transaction may be

@@ -149,7 +149,7 @@ func (n *Notifications) outOfRange(ctx context.Context, topic string, partition 
 		}
 		if at > b.End {
 			return fmt.Errorf("group %s committed offset %d of %s/%d, which ends at %d: the topic was made anew or "+
-				"cut; look with `veltrix doctor`, then reset the group's offsets", n.cfg.NotifierGroup(), at, topic, partition, b.End)
+				"cut; find out who did, then reset the group's offsets", n.cfg.NotifierGroup(), at, topic, partition, b.End)
 		}
 		n.log.Error("retention removed records before they were delivered; going on with the oldest",
 			"topic", topic, "partition", partition, "committed", at, "oldest", b.Start)

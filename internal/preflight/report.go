@@ -49,7 +49,7 @@ func (r Report) StartError() error {
 	if len(reasons) == 0 {
 		return nil
 	}
-	return fmt.Errorf("refused to start: %s (run veltrix doctor)", strings.Join(reasons, "; "))
+	return fmt.Errorf("refused to start: %s", strings.Join(reasons, "; "))
 }
 
 var signs = map[State]string{Pass: "✓", Skip: "–", Unknown: "?", Warn: "!", Fail: "✗"}
