@@ -21,11 +21,15 @@ type Tally struct {
 	Rejected   int64 `json:"rejected"`   // for any other reason
 	Notified   int64 `json:"notified"`   // notifications that stand: sent and not retracted
 	InInboxes  int64 `json:"in_inboxes"` // entries in the inboxes of those notified
+	Astray     int64 `json:"astray"`     // differences of the two, one by one
 }
 
 func (t Tally) String() string {
 	s := fmt.Sprintf("loaded %d, applied %d, duplicates %d, late %d, notified %d, in inboxes %d",
 		t.Loaded, t.Applied, t.Duplicates, t.Late, t.Notified, t.InInboxes)
+	if t.Astray > 0 {
+		s += fmt.Sprintf(", missing or wrong in inboxes %d", t.Astray)
+	}
 	if t.Rejected > 0 {
 		s += fmt.Sprintf(", otherwise rejected %d", t.Rejected)
 	}
@@ -82,13 +86,35 @@ func (rt Runtime) Tally(ctx context.Context) (Tally, error) {
 		if err != nil {
 			return t, err
 		}
-		for i := range page.Entries {
-			if page.Entries[i].Op != delivery.Retract {
-				t.InInboxes++
-			}
-		}
+		shown, wrong := compareInbox(ids, page.Entries)
+		t.InInboxes += shown
+		t.Astray += wrong
 	}
 	return t, nil
+}
+
+// compareInbox counts the entries that an inbox shows, and how many of them
+// stand for nothing or twice, or are missing. Numbers that agree do not say so:
+// one lost and one doubled make the same sum.
+func compareInbox(standing map[string]bool, entries []delivery.Entry) (shown, wrong int64) {
+	seen := map[string]bool{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Op == delivery.Retract {
+			continue
+		}
+		shown++
+		if !standing[e.Notification] || seen[e.Notification] {
+			wrong++
+		}
+		seen[e.Notification] = true
+	}
+	for id, stands := range standing {
+		if stands && !seen[id] {
+			wrong++
+		}
+	}
+	return shown, wrong
 }
 
 func (t *Tally) rejects(ctx context.Context, kafka kafkalog.Config) (rerouted int64, err error) {

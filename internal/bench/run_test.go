@@ -205,3 +205,20 @@ func TestWorkloadIsTheSameEachTime(t *testing.T) {
 		t.Errorf("an event has %d B, not about 283", w.EventBytes)
 	}
 }
+
+// TestNoFigureWithoutTheInboxes: sums that agree are not enough.
+func TestNoFigureWithoutTheInboxes(t *testing.T) {
+	for name, c := range map[string]struct {
+		tally app.Tally
+		right bool
+	}{
+		"each once":           {app.Tally{Notified: 300, InInboxes: 300}, true},
+		"one missing":         {app.Tally{Notified: 300, InInboxes: 299, Astray: 1}, false},
+		"one lost, one twice": {app.Tally{Notified: 300, InInboxes: 300, Astray: 2}, false},
+		"fewer than caused":   {app.Tally{Notified: 299, InInboxes: 299}, false},
+	} {
+		if err := delivered(c.tally, 300); (err == nil) != c.right {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -68,9 +68,15 @@ func (r *Runner) roundWhole(ctx context.Context, name string, counted bool) erro
 		if err != nil {
 			return fmt.Errorf("count the inboxes: %w", err)
 		}
-		if tally.Notified != tally.InInboxes {
-			return fmt.Errorf("%d notifications stand and the inboxes hold %d, so no figure is given", tally.Notified, tally.InInboxes)
-		}
-		return nil
+		return delivered(tally, r.opts.Workload.Events/int64(r.opts.Workload.Notify))
 	})
+}
+
+// delivered fails where not each notification stands once in its inbox.
+func delivered(t app.Tally, want int64) error {
+	if t.Notified != want || t.InInboxes != want || t.Astray > 0 {
+		return fmt.Errorf("%d notifications stand and the inboxes hold %d, %d of them missing or wrong, where %d were caused: no figure is given",
+			t.Notified, t.InInboxes, t.Astray, want)
+	}
+	return nil
 }
