@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"cmd/veltrix":                    {"*"},
 	"test/broker":                    {"internal/child"},
 	"test/broker/run":                {"test/broker", "internal/child"},
+	"test/proxy":                     {},
 	"internal/engine/enginetest/sim": {"internal/engine/enginetest"},
 	"test/mutants":                   {"*"},
 	"test/e2e":                       {"*"},
