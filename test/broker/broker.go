@@ -43,6 +43,13 @@ type Options struct {
 	HeapMiB  int               // per node, default 512
 	Config   map[string]string // laid over each node's server.properties
 	Features map[string]int    // levels to finalise at formatting, as transaction.version
+
+	// Lanes are further listeners of each node. Each leads clients around by
+	// the addresses that Advertise returns, as a relay's, given the node (from
+	// 1), the lane (from 0) and where the node listens. The nodes themselves
+	// use lane 0.
+	Lanes     int
+	Advertise func(node, lane int, listens string) (advertised string, err error)
 }
 
 // Cluster is a running Kafka cluster.
@@ -62,8 +69,11 @@ type node struct {
 	dir        string
 	broker     int // port
 	controller int // port
+	lanes      []lane
 	proc       *child.Process
 }
+
+type lane struct{ listens, advertised string }
 
 // Start runs a cluster in a directory of the test's own and ends it with the
 // test. It fails the test, naming the remedy, where Java or the jars are missing.
@@ -110,14 +120,23 @@ func StartDir(dir string, opts Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start() error {
-	ports, err := freePorts(2 * c.opts.Nodes)
+	each := 2 + c.opts.Lanes
+	ports, err := freePorts(each * c.opts.Nodes)
 	if err != nil {
 		return err
 	}
 	for i := range c.opts.Nodes {
+		own := ports[each*i : each*(i+1)]
 		n := &node{
 			id: i + 1, dir: filepath.Join(c.Dir, fmt.Sprintf("node-%d", i+1)),
-			broker: ports[2*i], controller: ports[2*i+1],
+			broker: own[0], controller: own[1],
+		}
+		for number, port := range own[2:] {
+			l := lane{listens: fmt.Sprintf("127.0.0.1:%d", port)}
+			if l.advertised, err = c.opts.Advertise(n.id, number, l.listens); err != nil {
+				return fmt.Errorf("advertise lane %d of node %d: %w", number, n.id, err)
+			}
+			n.lanes = append(n.lanes, l)
 		}
 		c.nodes = append(c.nodes, n)
 		c.Addrs = append(c.Addrs, fmt.Sprintf("127.0.0.1:%d", n.broker))
@@ -131,6 +150,15 @@ func (c *Cluster) start() error {
 		}
 	}
 	return c.waitReady(startTimeout)
+}
+
+// Lane returns the addresses that lane number leads clients around by, in the
+// order of the nodes' IDs.
+func (c *Cluster) Lane(number int) (addrs []string) {
+	for _, n := range c.nodes {
+		addrs = append(addrs, n.lanes[number].advertised)
+	}
+	return addrs
 }
 
 // Kill ends node id (from 1) with SIGKILL, as a crash would, and waits for its end.

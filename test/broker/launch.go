@@ -201,10 +201,27 @@ func (c *Cluster) properties(n *node) string {
 		"log.cleaner.dedupe.buffer.size":                              fmt.Sprint(8 << 20),
 		"log.index.size.max.bytes":                                    fmt.Sprint(1 << 20),
 	}
+	n.listen(set)
 	maps.Copy(set, c.opts.Config)
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		fmt.Fprintf(&b, "%s=%s\n", key, set[key])
 	}
 	return b.String()
+}
+
+// listen adds the node's lanes to its listeners.
+func (n *node) listen(set map[string]string) {
+	if len(n.lanes) == 0 {
+		return
+	}
+	protocols := "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT"
+	for i, l := range n.lanes {
+		set["listeners"] += fmt.Sprintf(",LANE%d://%s", i, l.listens)
+		set["advertised.listeners"] += fmt.Sprintf(",LANE%d://%s", i, l.advertised)
+		protocols += fmt.Sprintf(",LANE%d:PLAINTEXT", i)
+	}
+	set["listener.security.protocol.map"] = protocols
+	set["inter.broker.listener.name"] = "LANE0"
+	set["num.network.threads"] = "1" // of each listener
 }
