@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants cover bench bench-pipeline bench-rebuild flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos cover bench bench-pipeline bench-rebuild flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ sim: ## Play 10,000 seeds of every fault, or one again: make sim SEED=7 STEPS=15
 SCOPES ?= 1/1,2/1,3/1,1/2
 sim-exhaustive: ## Search small worlds whole: 2 processes, 1 partition, up to 3 records, every order, every fault
 	@go run ./internal/engine/enginetest/sim -exhaust $(SCOPES)
+
+chaos: setup ## Play every directed schedule of faults on real brokers, a real Redis and real processes
+	go run ./test/chaos/veltrix-chaos run --jobs 2 test/chaos/testdata/*.yaml
 
 mutants: ## Take each protection out and see its test fail; write docs/mutants.md
 	go run ./test/mutants -write docs/mutants.md

@@ -88,12 +88,16 @@ func TestEachFaultHasAFile(t *testing.T) {
 	}
 }
 
-// directed reads the schedules of testdata.
+// directed reads the schedules of testdata, and those in open.
 func directed(t *testing.T) (all []*Schedule) {
 	t.Helper()
-	files, err := filepath.Glob("testdata/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("there are no schedules in testdata: %v", err)
+	var files []string
+	for _, dir := range []string{"testdata", "open"} {
+		found, err := filepath.Glob(dir + "/*.yaml")
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there are no schedules in %s: %v", dir, err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		s, err := ReadFile(file)
