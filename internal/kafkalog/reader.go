@@ -227,10 +227,12 @@ func (r *reader) readTo(ctx context.Context, to int64, fn func([]wire.Record) er
 	return nil
 }
 
-// passing says that an error may go away by asking again.
+// passing says that an error may go away by asking again. A broker that dies
+// while it takes a connection looks like one that wants TLS.
 func passing(err error) bool {
 	var net net.Error
-	return kerr.IsRetriable(err) || kgo.IsRetryableBrokerErr(err) || errors.As(err, &net) ||
+	var closed *kgo.ErrFirstReadEOF
+	return kerr.IsRetriable(err) || errors.As(err, &closed) || kgo.IsRetryableBrokerErr(err) || errors.As(err, &net) ||
 		errors.Is(err, kerr.FencedLeaderEpoch) || errors.Is(err, kerr.UnknownTopicID)
 }
 
