@@ -49,6 +49,17 @@ func operatorFaults() []Fault {
 				if err := errors.Join(err, answers.Error()); err != nil {
 					return err
 				}
+				// Senders follow once their client knows the new partitions.
+				last := r.s.Topology.Partitions + int32(p.number("count")) - 1
+				for {
+					if leader, _, err := r.env.client.PartitionLeader(r.kafka.Topic("events"), last); err == nil && leader >= 0 {
+						break
+					}
+					r.env.client.ForceMetadataRefresh()
+					if err := sleep(ctx, 100*time.Millisecond); err != nil {
+						return err
+					}
+				}
 				r.feeder.partitions.Add(int32(p.number("count")))
 				r.inject(f, p).over()
 				return nil

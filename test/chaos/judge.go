@@ -200,13 +200,14 @@ func (r *run) repair(ctx context.Context) error {
 		return err
 	}
 	refused := r.refusedNow()
-	if r.s.Expect.Repair == "restore" {
+	if strings.HasPrefix(r.s.Expect.Repair, "restore") {
 		for p, c := range r.saved {
 			if err := r.commit(ctx, kadm.Offset{Partition: p, At: c.Offset, Metadata: c.Metadata}); err != nil {
 				return err
 			}
 		}
-	} else {
+	}
+	if r.s.Expect.Repair != "restore" {
 		for _, p := range slices.Sorted(maps.Keys(refused)) {
 			args := []string{"rebase", "--partition", fmt.Sprint(p), "--reason", "chaos", "--yes"}
 			if r.s.Expect.Repair == "rebase-accept-loss" {
