@@ -199,13 +199,18 @@ func (m *Machine) initialized(p *partition, meta Meta) {
 func (m *Machine) follow(p *partition) {
 	p.position = p.meta.Applied
 	p.stamp = Stamp{Token: m.token, Start: p.meta.Start, Chain: p.meta.Chain, Digest: p.meta.Digest}
+	p.proof = proof{p.position, p.stamp.Chain}
 	m.proceed(p)
 }
 
 func (m *Machine) proceed(p *partition) {
 	if p.position < p.target.Offset {
+		from := p.position
+		if p.proof.to < p.target.Offset {
+			from = p.proof.to
+		}
 		p.phase = replaying
-		m.emit(Replay{p.id, p.epoch, p.position, p.target.Offset})
+		m.emit(Replay{p.id, p.epoch, from, p.target.Offset})
 		return
 	}
 	if p.known && p.stamp != p.promised {
@@ -219,14 +224,53 @@ func (m *Machine) proceed(p *partition) {
 	}
 }
 
+// proof is how far the log was read to see whether it is what was committed.
+type proof struct {
+	to    int64
+	chain uint64 // of the records before
+}
+
+// prove extends the proof by a chunk. It reports whether the chunk may be folded
+// at once: it is all that is missing, and it is what was committed.
+//
+// The records are proved before the first of them is folded, because Redis must
+// not follow a commit that nobody made: it would be ahead once the right one is
+// restored, and is the only witness then of how far the partition was processed.
+// A long replay reads its records twice for that; hashing them costs a small
+// part of folding them.
+func (m *Machine) prove(p *partition, r *run) bool {
+	for i := range r.records {
+		p.proof.chain = chain(p.proof.chain, &r.records[i])
+	}
+	p.proof.to = r.to
+	switch {
+	case r.to < p.target.Offset:
+		m.proceed(p)
+	case p.proof.chain != p.promised.Chain || p.stamp.Start != p.promised.Start:
+		p.stamp.Chain = p.proof.chain
+		m.rebuild(p)
+	case r.from == p.position:
+		return true
+	default:
+		m.proceed(p)
+	}
+	return false
+}
+
 func (m *Machine) replayed(in Replayed) {
 	p := m.owned(in.Partition, in.Epoch)
 	if p == nil || p.phase != replaying {
 		return
 	}
 	r := newRun(p)
+	if p.proof.to < p.target.Offset {
+		r.from, r.to = p.proof.to, p.proof.to
+	}
 	if next, ok := r.add(in.Records); !ok || next != in.Next {
 		m.refuse(p, refuseGap(p.id, r.to, next))
+		return
+	}
+	if p.proof.to < p.target.Offset && !m.prove(p, r) {
 		return
 	}
 	p.replay = r

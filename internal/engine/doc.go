@@ -30,10 +30,14 @@
 // # Life of a partition (A)
 //
 //	assigned ─▶ reading R ─▶ reading K ─▶ ready
-//	                              │  ├──▶ replaying [R, K) ─▶ ready
+//	                              │  ├──▶ replaying [R, K), once proved ─▶ ready
 //	                              │  └──▶ rebuilding: a new generation from the newest snapshot,
 //	                              │       or from the start of the state, then replaying
 //	                              └─────▶ refused (a sentence, evidence, the next command)
+//
+// A commit is believed only when the records before it lead to its stamp, and a
+// replay begins only then: Redis never follows a commit that nobody made (I6), so
+// that R stays a witness of what was processed.
 //
 // R is read before K: the other way round, a member that stalls between the two
 // sees R > K and reports a reset that never happened. All cached state is

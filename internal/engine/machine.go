@@ -78,6 +78,7 @@ type partition struct {
 	rebuilt  int       // attempts: from a snapshot, from the log; then a mismatch is the log's
 	base     *Snapshot // what a rebuild starts from; nil: the log
 	target   Committed // K to reach, while replaying
+	proof    proof     // that the log up to the target is what was committed
 	replay   *run      // the chunk being replayed
 	flushes  []Move    // committed, not yet acknowledged; the first one is in flight
 	checking bool      // K is being compared after an uncertain End

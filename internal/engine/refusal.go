@@ -101,7 +101,7 @@ func refuseGap(id int32, at, next int64) Refusal {
 func refuseDiverged(id int32, promised, found Stamp) Refusal {
 	return Refusal{
 		"diverged",
-		fmt.Sprintf("partition %d: folding the log again gave %q and the commit promises %q: the log holds other records than those that were committed, or the rules are not the same; going on would mix two histories; %s", id, found, promised, paused),
-		giveUp("run veltrix verify, and bring back the replica or the mirror that has the records", id),
+		fmt.Sprintf("partition %d: the log gives %q and the commit promises %q: the log holds other records than those that were committed, or the committed offset was moved; going on would mix two histories; %s", id, found, promised, paused),
+		giveUp(fmt.Sprintf("run veltrix rebase --partition %d, which finds an offset that was moved, or bring back the replica or the mirror that has the records", id), id),
 	}
 }

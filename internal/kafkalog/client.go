@@ -34,6 +34,9 @@ func (c Config) Options(extra ...kgo.Opt) []kgo.Opt {
 		kgo.ClientID(c.ClientID),
 		kgo.DialTimeout(5 * time.Second),
 		kgo.MetadataMinAge(250 * time.Millisecond),
+		// Partitions that somebody added are only seen by a new look. What senders
+		// put there waits until it is moved to where it belongs.
+		kgo.MetadataMaxAge(10 * time.Second),
 		kgo.WithHooks(c.Hooks...),
 		kgo.DisableClientMetrics(),
 	}

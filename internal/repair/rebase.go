@@ -71,11 +71,22 @@ func (r *Repairer) Plan(ctx context.Context, partition int32) (*Plan, error) {
 	case err != nil:
 		return nil, err
 	}
-	p.found(f)
 	inOrder := e.valid && e.committed.Offset == p.To
+	moved := inOrder && e.promised != f.stamp
+	if moved {
+		given := f.stamp
+		if f, err = r.unmoved(ctx, partition, e, f.origin); err != nil {
+			return nil, err
+		}
+		if f == nil {
+			return nil, fmt.Errorf("partition %d: the fold up to %d gives %q and the commit promises %q (diverged): %w", partition, p.To, given, e.promised, ErrLoss)
+		}
+		p.To = f.at
+	}
+	p.found(f)
 	switch {
-	case inOrder && e.promised != f.stamp:
-		return nil, fmt.Errorf("partition %d: the fold up to %d gives %q and the commit promises %q (diverged): %w", partition, p.To, f.stamp, e.promised, ErrLoss)
+	case moved:
+		p.Finding = fmt.Sprintf("the commit was moved forward: its stamp is that of %d", p.To)
 	case inOrder:
 		p.Finding = "the commit is where it belongs"
 		return p, nil
@@ -91,6 +102,40 @@ func (r *Repairer) Plan(ctx context.Context, partition int32) (*Plan, error) {
 	}
 	p.Steps = []string{StepNote, StepCommit}
 	return p, nil
+}
+
+// unmoved looks for the offset that a commit's stamp was made for, and returns
+// the state there. It returns nil where there is none, or where something tells
+// that more was processed.
+func (r *Repairer) unmoved(ctx context.Context, partition int32, e *evidence, o origin) (*folded, error) {
+	at, err := r.stampedAt(ctx, partition, o, e)
+	if err != nil || at < 0 || at <= e.last || e.trusted && at < e.meta.Applied {
+		return nil, err
+	}
+	f, err := r.foldTo(ctx, partition, o, at, false)
+	if err != nil || f.stamp != e.promised {
+		return nil, err
+	}
+	return f, nil
+}
+
+// stampedAt returns the offset up to which the records have the chain that the
+// commit promises; −1: there is none before the committed offset.
+func (r *Repairer) stampedAt(ctx context.Context, partition int32, o origin, e *evidence) (int64, error) {
+	at, chain := int64(-1), o.stamp.Chain
+	if chain == e.promised.Chain {
+		return o.offset, nil
+	}
+	err := r.Log.Read(ctx, "events", partition, o.offset, e.committed.Offset, func(records []wire.Record) error {
+		for i := range records {
+			chain = engine.Chain(chain, &records[i])
+			if chain == e.promised.Chain {
+				at = records[i].Offset + 1
+			}
+		}
+		return nil
+	})
+	return at, err
 }
 
 func (p *Plan) found(f *folded) {
@@ -169,6 +214,13 @@ func (r *Repairer) onward(ctx context.Context, p *Plan, e *evidence) (*folded, e
 	f, err := r.foldFrom(ctx, p.Partition, origins, p.To, false)
 	switch {
 	case err == nil && e.valid && e.committed.Offset == p.To && e.promised != f.stamp:
+		switch there, err := r.unmoved(ctx, p.Partition, e, f.origin); {
+		case err != nil:
+			return nil, err
+		case there != nil:
+			p.To = there.at
+			return there, nil
+		}
 		p.Finding = fmt.Sprintf("the log does not lead to what was committed at %d", p.To)
 		if f, err = r.refold(ctx, p.Partition, e, p.To); err == nil {
 			from := max(f.origin.offset, p.LogStart)

@@ -82,10 +82,12 @@ func TestPositionIsBehindTheLastOutcome(t *testing.T) {
 			at.process()
 			w.meta, w.values = at.meta, at.values
 		},
-		"redis of another token": func(w *world) { w.commit, w.meta.Token, w.meta.Applied = nil, "other", 13 },
-		"redis without a bucket": func(w *world) { w.commit, w.meta.Intact, w.meta.Applied = nil, false, 13 },
-		"an older commit":        func(w *world) { w.commit.Offset = 3 },
-		"a foreign commit":       func(w *world) { w.commit = &engine.Commit{Offset: 17, Metadata: "mine"} },
+		"redis of another token":              func(w *world) { w.commit, w.meta.Token, w.meta.Applied = nil, "other", 13 },
+		"redis without a bucket":              func(w *world) { w.commit, w.meta.Intact, w.meta.Applied = nil, false, 13 },
+		"an older commit":                     func(w *world) { w.commit.Offset = 3 },
+		"a commit moved forward, redis at it": func(w *world) { w.commit.Offset = 14 },
+		"a commit moved forward, redis lost":  func(w *world) { w.commit.Offset, w.meta = 14, engine.Meta{} },
+		"a foreign commit":                    func(w *world) { w.commit = &engine.Commit{Offset: 17, Metadata: "mine"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -98,6 +100,9 @@ func TestPositionIsBehindTheLastOutcome(t *testing.T) {
 			w.must(err)
 			if plan.To != 10 || plan.Stamp != good.Metadata || len(plan.Steps) != 2 {
 				t.Errorf("the plan is %+v, want %+v", plan, good)
+			}
+			if lossy, err := w.repairer(nil).PlanLoss(t.Context(), 0); !errors.Is(err, repair.ErrNothingLost) {
+				t.Errorf("accepting a loss, the plan is %+v, %v", lossy, err)
 			}
 			w.must(w.repairer(nil).Apply(t.Context(), plan))
 			if *w.commit != good || len(w.entries) != 1 || w.entries[0].To != 10 || w.entries[0].Who != "ada@host" {
@@ -141,6 +146,19 @@ func TestPlansThatAreRefused(t *testing.T) {
 		}, repair.ErrForeign},
 		"records removed before they were processed": {func(w *world) { w.events(9); w.remove(0, 15) }, repair.ErrLoss},
 		"a hole below the commit, without redis":     {func(w *world) { w.remove(4, 5); w.meta = engine.Meta{} }, repair.ErrLoss},
+		"a stamp older than what was told": {func(w *world) { // moved forward, and put back to an older one
+			old := *w.commit
+			w.events(9)
+			w.process()
+			w.commit.Metadata, w.meta = old.Metadata, engine.Meta{}
+		}, repair.ErrLoss},
+		"a stamp older than redis": {func(w *world) {
+			old := *w.commit
+			w.events(9)
+			w.process()
+			w.commit.Metadata = old.Metadata
+			w.topics["notifications"], w.topics["rejected"] = nil, nil
+		}, repair.ErrLoss},
 		"other records than those committed": {func(w *world) {
 			w.topics["events"][4].Value = []byte(`{"clue":"other","points":1}`)
 			w.meta = engine.Meta{}

@@ -42,7 +42,7 @@ func operatorFaults() []Fault {
 			do:     stopped(deleteRecords),
 		},
 		{
-			Name: "partitions-add", Ends: endsRefused, Does: "Partitions are added to events, and senders follow the new count.",
+			Name: "partitions-add", Ends: endsClean, Does: "Partitions are added to events, and senders follow the new count.",
 			Params: []Param{{Name: "count", Default: 2, Min: 1, Max: partitionsMax, Does: "how many are added"}},
 			do: func(ctx context.Context, r *run, f *Fault, p Params) error {
 				answers, err := r.env.admin.CreatePartitions(ctx, p.number("count"), r.kafka.Topic("events"))

@@ -100,7 +100,7 @@ type Refused struct {
 }
 
 // repairs are what an operator can do about a refusal.
-var repairs = []string{"rebase", "rebase-accept-loss", "restore", "restore-and-rebase"}
+var repairs = []string{"rebase", "rebase-accept-loss", "restore"}
 
 // reasons are the engine's words for its refusals.
 var reasons = []string{"stamp", "reset", "no-commit", "token", "lost-log", "truncated", "gap", "diverged"}

@@ -65,6 +65,7 @@ var decisions = []mutant{
 	scenario("refuse-ahead", "R ahead of K is taken for R behind K", "21-old-commit-restored", eng+"assign.go", "case trusted && meta.Applied > c.Offset:", "case false:"),
 	played("stamp", "an offset that somebody set is taken", eng+"assign.go", "\tcase err != nil:\n", "\tcase false:\n"),
 	played("stamp", "a commit of another cluster, topic or rules is taken", eng+"assign.go", "\tcase stamp.Token != m.token:", "\tcase false:"),
+	scenario("stamp", "Redis follows a commit that nobody made", "21-moved-forward", eng+"assign.go", "\tcase p.proof.chain != p.promised.Chain || p.stamp.Start != p.promised.Start:", "\tcase false:"),
 	played("stamp", "what was folded again is not compared with what was committed", eng+"assign.go", "if p.known && p.stamp != p.promised {", "if false {"),
 	played("eviction detection", "a partition that lacks a bucket is taken as whole", eng+"assign.go", "trusted := meta.Exists && meta.Intact && meta.Token", "trusted := meta.Exists && meta.Token"),
 	played("blind rebuild", "a rebuild goes on with the old values", eng+"assign.go", "\t\tm.init(p, p.promised.Start)",

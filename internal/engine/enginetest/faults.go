@@ -14,7 +14,7 @@ var Faults = []string{
 	"client skips a record", "client goes back",
 	"redis rolled back", "redis lost a meta hash", "redis lost a bucket",
 	"retention", "scan failed", "snapshot not finished", "snapshot overwritten", "snapshot broken when it is read", "leader elected",
-	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
+	"reset back", "reset forward", "moved forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
 }
 
 // Reasons names the refusals. Each of them has to be met in a campaign.
@@ -172,7 +172,7 @@ func (s *sim) change(p int, what string) {
 		}
 	}
 	switch what {
-	case "reset back", "reset forward", "group deleted":
+	case "reset back", "reset forward", "moved forward", "group deleted":
 		s.changeOffsets(id, what, excuse)
 	case "log start advanced":
 		excuse("lost-log")
@@ -203,8 +203,11 @@ func (s *sim) change(p int, what string) {
 
 func (s *sim) changeOffsets(p int32, what string, excuse func(...string)) {
 	w, c := s.w, s.w.offsets[p]
-	if what == "group deleted" && !w.known[p] {
-		return // the manifest does not know of a commit yet
+	switch {
+	case what == "group deleted" && !w.known[p]: // the manifest does not know of a commit yet
+		return
+	case what == "moved forward" && !c.set: // there is no stamp to keep
+		return
 	}
 	s.vacate(false)
 	w.saved[p] = c
@@ -215,6 +218,9 @@ func (s *sim) changeOffsets(p int32, what string, excuse func(...string)) {
 	case "reset forward":
 		excuse("stamp", "gap") // a zombie's client may have fetched the offset
 		w.offsets[p] = committed{set: true, offset: c.offset + 1 + int64(w.pick(3)), epoch: c.epoch}
+	case "moved forward": // the stamp is kept
+		excuse("diverged", "gap", "truncated")
+		w.offsets[p] = committed{set: true, offset: c.offset + 1 + int64(w.pick(3)), metadata: c.metadata, epoch: c.epoch}
 	default:
 		excuse("no-commit")
 		w.offsets[p] = committed{}
@@ -241,7 +247,7 @@ func (s *sim) changeToken(excuse func(...string)) {
 // repair undoes a change, as the refusal told the operator to.
 func (s *sim) repair(p int) {
 	switch s.w.changed[p] {
-	case "reset back", "reset forward", "group deleted":
+	case "reset back", "reset forward", "moved forward", "group deleted":
 		s.vacate(false)
 	case "other token":
 		s.vacate(true)
@@ -256,7 +262,7 @@ func (s *sim) restore(p int) {
 	w, l := s.w, s.w.logs[p]
 	w.note("REPAIRED partition %d: %s", p, w.changed[p])
 	switch w.changed[p] {
-	case "reset back", "reset forward", "group deleted":
+	case "reset back", "reset forward", "moved forward", "group deleted":
 		w.offsets[p] = w.saved[p]
 	case "log start advanced":
 		l.start = l.startWas
@@ -275,7 +281,7 @@ func (s *sim) restore(p int) {
 
 // changes are what change does, by the operator or by the infrastructure.
 var changes = []string{
-	"reset back", "reset forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
+	"reset back", "reset forward", "moved forward", "group deleted", "log start advanced", "log truncated", "hole in the log", "other records", "unclean election", "other token",
 }
 
 // meddle changes something, or repairs what was changed some time ago.

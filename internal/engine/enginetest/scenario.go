@@ -265,11 +265,14 @@ func (p *player) meddle(words []string, arg func(int) int) {
 	case "reset", "recommit":
 		w.saved[id] = w.offsets[id]
 		metadata := ""
-		if words[0] == "recommit" {
+		switch {
+		case words[0] == "recommit":
 			metadata = w.commits[id][int64(arg(2))]
+		case len(words) > 3: // stamped
+			metadata = w.offsets[id].metadata
 		}
 		w.offsets[id] = committed{set: true, offset: int64(arg(2)), metadata: metadata, epoch: w.offsets[id].epoch}
-		change("reset back", "stamp", "reset")
+		change("reset back", "stamp", "reset", "diverged")
 	case "delete":
 		w.saved[id] = w.offsets[id]
 		w.offsets[id] = committed{}
