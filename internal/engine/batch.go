@@ -42,13 +42,19 @@ func (m *Machine) polled(runs []Run) {
 			m.rewind()
 			return
 		}
+		if p.gap != 0 {
+			continue // what is behind a gap waits until what is before it is committed
+		}
 		b := m.gather()
 		r := b.run(in.Partition)
 		if r == nil {
 			r = newRun(p)
 			b.runs = append(b.runs, r)
 		}
-		switch next, ok := r.add(in.Records); {
+		before := len(r.records)
+		next, ok := r.add(in.Records)
+		b.records += len(r.records) - before
+		switch {
 		case ok:
 		case next < r.to:
 			m.restart("partition %d: the client fetched from %d, expected %d", p.id, next, r.to)
@@ -56,10 +62,25 @@ func (m *Machine) polled(runs []Run) {
 		default:
 			// Either the log has a gap, or the client stands elsewhere than K.
 			p.gap = next
-			m.rewind()
-			return
+			if len(r.records) == 0 {
+				m.rewind()
+				return
+			}
 		}
-		b.records += len(in.Records)
+	}
+}
+
+// atGaps looks at what stands behind what was committed, where that was polled
+// with a gap: the client goes back to K, and K is compared.
+func (m *Machine) atGaps(runs []*run) {
+	for _, r := range runs {
+		if p := m.owned(r.p.id, r.epoch); p != nil && p.gap != 0 {
+			b := m.gather()
+			b.runs = append(b.runs, newRun(p))
+		}
+	}
+	if m.batch != nil {
+		m.rewind()
 	}
 }
 
@@ -203,6 +224,7 @@ func (m *Machine) committed() {
 			m.emit(MarkInitialized{p.id})
 		}
 	}
+	m.atGaps(b.runs)
 	m.evict()
 }
 
@@ -219,6 +241,9 @@ func (m *Machine) uncertain() {
 		p := m.owned(r.p.id, r.epoch)
 		if p == nil || p.phase != ready {
 			continue // decided by A
+		}
+		if len(r.records) > 0 {
+			p.gap = 0 // it is met again, behind what was not committed
 		}
 		p.checking = true
 		m.emit(ReadCommitted{p.id, p.epoch})

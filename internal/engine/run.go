@@ -28,16 +28,18 @@ func newRun(p *partition) *run {
 	return &run{p: p, epoch: p.epoch, from: p.position, to: p.position, stamp: p.stamp}
 }
 
-// add appends records, which must follow without a gap; where they do not, it
-// returns the offset that came instead.
+// add appends records up to the first that does not follow the one before, and
+// returns that one's offset.
 func (r *run) add(records []Record) (next int64, ok bool) {
-	for i := range records {
-		if records[i].Offset != r.to {
-			return records[i].Offset, false
-		}
+	n := 0
+	for n < len(records) && records[n].Offset == r.to {
+		n++
 		r.to++
 	}
-	r.records = append(r.records, records...)
+	r.records = append(r.records, records[:n]...)
+	if n < len(records) {
+		return records[n].Offset, false
+	}
 	return r.to, true
 }
 
