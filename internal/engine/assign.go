@@ -105,6 +105,9 @@ func (m *Machine) decide(p *partition, c Committed) {
 		return
 	}
 	p.promised, p.target, p.known = stamp, c, true
+	if !c.Initialized {
+		m.emit(MarkInitialized{p.id}) // whoever committed did not come to it
+	}
 	trusted := meta.Exists && meta.Intact && meta.Token == m.token && !p.suspect
 	switch {
 	case trusted && meta.Applied > c.Offset:

@@ -70,20 +70,6 @@ func (m *Machine) polled(runs []Run) {
 	}
 }
 
-// atGaps looks at what stands behind what was committed, where that was polled
-// with a gap: the client goes back to K, and K is compared.
-func (m *Machine) atGaps(runs []*run) {
-	for _, r := range runs {
-		if p := m.owned(r.p.id, r.epoch); p != nil && p.gap != 0 {
-			b := m.gather()
-			b.runs = append(b.runs, newRun(p))
-		}
-	}
-	if m.batch != nil {
-		m.rewind()
-	}
-}
-
 func (m *Machine) gather() *batch {
 	if m.batch == nil {
 		m.batch = &batch{}
@@ -176,7 +162,7 @@ func (m *Machine) produced(err error) {
 	}
 	offsets := make(map[int32]Commit, len(b.runs))
 	for _, r := range b.runs {
-		offsets[r.p.id] = Commit{r.to, r.stamp.String()}
+		offsets[r.p.id] = Commit{r.to, r.stamp.String(), r.p.gap != 0}
 	}
 	m.emit(End{Commit: true, Offsets: offsets})
 }
@@ -224,8 +210,14 @@ func (m *Machine) committed() {
 			m.emit(MarkInitialized{p.id})
 		}
 	}
-	m.atGaps(b.runs)
 	m.evict()
+	for _, r := range b.runs {
+		if p := m.owned(r.p.id, r.epoch); p != nil && p.gap != 0 {
+			// The client stands behind the gap, and cannot be told to go back.
+			m.restart("partition %d: offset %d is expected and %d comes", p.id, p.position, p.gap)
+			return
+		}
+	}
 }
 
 // uncertain drops the batch and asks what is committed. "Not committed" proves

@@ -133,6 +133,8 @@ type Session interface {
 type Commit struct {
 	Offset   int64
 	Metadata string
+	// Short: less was folded than was polled, because what followed has a gap.
+	Short bool
 }
 
 // Run is consecutive records of one partition, or the error met there.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,6 +27,9 @@ type Positions struct {
 	cfg   Config
 	cl    *kgo.Client
 	group string
+
+	mu          sync.Mutex
+	initialized []int32 // as the manifest said when it was read last
 }
 
 // NewPositions returns a reader of positions of the processor group.
@@ -64,14 +68,10 @@ func (p *Positions) Committed(ctx context.Context, partition int32) (engine.Comm
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	if c.Absent {
-		manifest, err := ReadManifest(ctx, p.cfg)
-		if err != nil {
-			return c, err
-		}
-		c.Initialized = manifest != nil && slices.Contains(manifest.Initialized, partition)
-	}
 	var err error
+	if c.Initialized, err = p.isInitialized(ctx, partition, c.Absent); err != nil {
+		return c, err
+	}
 	if c.LogStart, c.LogEnd, err = p.bounds(ctx, partition); err != nil {
 		return c, err
 	}
@@ -180,6 +180,22 @@ func (p *Positions) Replay(ctx context.Context, partition int32, from, to int64)
 		err = fmt.Errorf("%w: %w", engine.ErrLogStart, err)
 	}
 	return records, to, err
+}
+
+// isInitialized reports whether the manifest knows of a commit. Once it does, it
+// always does, unless there is none any more: then it is read again.
+func (p *Positions) isInitialized(ctx context.Context, partition int32, absent bool) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !absent && slices.Contains(p.initialized, partition) {
+		return true, nil
+	}
+	manifest, err := ReadManifest(ctx, p.cfg)
+	if err != nil || manifest == nil {
+		return false, err
+	}
+	p.initialized = manifest.Initialized
+	return slices.Contains(p.initialized, partition), nil
 }
 
 // MarkInitialized implements engine.Positions.

@@ -33,8 +33,9 @@ var commits = []mutant{
 	played("contiguous offsets", "a hole in a batch is passed over", eng+"run.go", "n < len(records) && records[n].Offset == r.to", "n < len(records)"),
 	scenario("contiguous offsets", "what is before a hole waits with what is behind it", "34-hole-in-the-log", eng+"batch.go", "\t\t\tif len(r.records) == 0 {", "\t\t\tif true {"),
 	scenario("contiguous offsets", "a hole is refused where an aborted batch began", "34-hole-behind-an-abort", eng+"batch.go", "\t\tif len(r.records) > 0 {", "\t\tif false {"),
-	scenario("contiguous offsets", "a hole behind a batch is only seen when more is sent", "34-hole-in-the-log", eng+"batch.go", "\tm.atGaps(b.runs)\n", ""),
-	played("contiguous offsets", "a hole in a replay is passed over", eng+"assign.go", "!ok || next != in.Next {", "!ok && false {"),
+	scenario("contiguous offsets", "a hole behind a batch is only seen when more is sent", "34-hole-in-the-log", eng+"batch.go", "p != nil && p.gap != 0 {\n\t\t\t// The client", "false {\n\t\t\t// The client"),
+	scenario("manifest", "a first commit whose owner died is never noted", "34-hole-in-the-log", eng+"assign.go", "if !c.Initialized {", "if false {"),
+	scenario("contiguous offsets", "a hole in a replay is passed over", "34-hole-in-a-replay", eng+"assign.go", "!ok || next != in.Next {", "!ok && false {"),
 	played("contiguous offsets", "a client that goes back is taken for a hole", eng+"batch.go",
 		"\t\tcase next < r.to:\n\t\t\tm.restart(\"partition %d: the client fetched from %d, expected %d\", p.id, next, r.to)\n\t\t\treturn\n", ""),
 }
@@ -82,7 +83,7 @@ var decisions = []mutant{
 	scenario("log bounds", "a rebuild begins before the log does", "24-log-no-longer-reaches-back", eng+"assign.go", "\tcase p.target.LogStart > p.promised.Start:\n\t\tm.refuse", "\tcase false:\n\t\tm.refuse"),
 	scenario("leader epoch", "records of another leader are folded on", "26-unclean-election", eng+"assign.go", "\tcase c.EpochKnown && c.EpochEnd < c.Offset:", "\tcase false:"),
 	played("manifest", "a group without offsets begins anew", eng+"assign.go", "case c.Initialized, meta.Exists", "case meta.Exists"),
-	played("manifest", "the first commit is not noted", eng+"batch.go", "\t\t\tm.emit(MarkInitialized{p.id})\n", ""),
+	scenario("manifest", "the first commit is not noted", "22-group-deleted", eng+"batch.go", "\t\t\tm.emit(MarkInitialized{p.id})\n", ""),
 	machine("refused move", "it is taken as made", "TestMoveThatRedisRefusedIsNotStored", eng+"assign.go", "\tif !in.Meta.reached(move) {", "\tif false {"),
 	machine("refused move", "the batch under way goes on", "TestMoveThatRedisRefusedEndsTheBatchsSession", eng+"assign.go", "if m.batch != nil && m.batch.run(p.id) != nil {", "if false {"),
 }

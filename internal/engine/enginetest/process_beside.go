@@ -98,7 +98,7 @@ func (pr *process) write(e engine.Effect, done func(engine.Input)) error {
 func (w *world) committedOf(p int32) engine.Committed {
 	c, l := w.offsets[p], w.logs[p]
 	return engine.Committed{
-		Absent: !c.set, Offset: c.offset, Metadata: c.metadata, Initialized: !c.set && w.known[p], LogStart: l.start, LogEnd: l.end(),
+		Absent: !c.set, Offset: c.offset, Metadata: c.metadata, Initialized: w.known[p], LogStart: l.start, LogEnd: l.end(),
 		Epoch: c.epoch, EpochKnown: c.set, EpochEnd: l.epochEnd(c.epoch),
 	}
 }

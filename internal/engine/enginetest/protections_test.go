@@ -136,7 +136,7 @@ func TestSnapshotsThatDoNotFit(t *testing.T) {
 			m.Step(engine.Assigned{Partitions: []int32{0}})
 			m.Step(engine.MetaRead{Epoch: 1})
 			got := kinds(m.Step(engine.CommittedRead{Epoch: 1, Committed: engine.Committed{
-				Offset: 30, Metadata: engine.Stamp{Token: token, Start: 2}.String(), LogStart: 10, LogEnd: 40,
+				Initialized: true, Offset: 30, Metadata: engine.Stamp{Token: token, Start: 2}.String(), LogStart: 10, LogEnd: 40,
 			}}))
 			if got != "FindSnapshot " {
 				t.Fatalf("it began with %q", got)
