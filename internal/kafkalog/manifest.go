@@ -141,11 +141,11 @@ func UpdateManifest(ctx context.Context, cfg Config, change func(old *Manifest) 
 		}
 		backoff = min(2*backoff, manifestBackoffMax)
 	}
-	return nil, fmt.Errorf("update the manifest: fenced %d times, another writer never rests: %w", manifestAttempts, last)
+	return nil, fmt.Errorf("update the manifest: tried %d times, and another writer or the brokers never rest: %w", manifestAttempts, last)
 }
 
-// tryUpdateManifest makes one attempt; again says that it lost to another
-// writer, or does not know its outcome, and may be repeated.
+// tryUpdateManifest makes one attempt; again says that it lost to another writer,
+// met a broker that went away or does not know its outcome, and may be repeated.
 func tryUpdateManifest(ctx context.Context, cfg Config, change func(*Manifest) (*Manifest, error)) (_ *Manifest, again bool, _ error) {
 	cl, err := kgo.NewClient(cfg.Options(
 		kgo.TransactionalID(cfg.transactionalID("manifest")), kgo.TransactionTimeout(manifestTxnTimeout),
@@ -156,11 +156,11 @@ func tryUpdateManifest(ctx context.Context, cfg Config, change func(*Manifest) (
 	}
 	defer cl.Close()
 	if _, _, err := cl.ProducerID(ctx); err != nil { // fences; returns once the predecessor's transaction is decided
-		return nil, fenced(err), fmt.Errorf("take the manifest's transactional ID: %w", err)
+		return nil, fenced(err) || passing(err), fmt.Errorf("take the manifest's transactional ID: %w", err)
 	}
 	old, err := ReadManifest(ctx, cfg)
 	if err != nil {
-		return nil, false, err
+		return nil, passing(err), err // a broker that dies just now must not end a process that starts
 	}
 	next, err := change(old.clone())
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/kafkalog"
 )
@@ -121,5 +123,31 @@ func TestManifestWritesOnlyChanges(t *testing.T) {
 		if _, err := kafkalog.ReadManifest(withTimeout(t), cfg); err == nil {
 			t.Errorf("%s was read", text)
 		}
+	}
+}
+
+// TestManifestWaitsOutABrokerThatDies closes connections as they are taken, as a
+// broker does that is killed just then. The processor that starts must not end.
+func TestManifestWaitsOutABrokerThatDies(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "x"}
+	createManifestTopic(t, cfg)
+	var closed atomic.Int32
+	cluster.ControlKey(int16(kmsg.ApiVersions), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		if closed.Add(1) > 12 {
+			return nil, nil, false
+		}
+		return nil, errors.New("killed"), true
+	})
+	m, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
+		return &kafkalog.Manifest{Partitions: 3}, nil
+	})
+	if err != nil || m.Partitions != 3 || closed.Load() <= 12 {
+		t.Errorf("%+v, %v after %d connections", m, err, closed.Load())
 	}
 }

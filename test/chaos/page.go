@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -14,4 +15,19 @@ func between(page, name, text string) (string, error) {
 		return "", fmt.Errorf("the page has no place for it: %s and %s", strings.TrimSpace(begins), strings.TrimSpace(ends))
 	}
 	return before + begins + text + ends + after, nil
+}
+
+// WriteCampaign puts a campaign's summary where the page has a place for it. The
+// command is the one that made it.
+func WriteCampaign(path, command, machine string, s *Summary) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	body := fmt.Sprintf("`%s` on %s: %d schedules, %d ended as expected; %d events had to count.\n\n%s", command, machine, s.Schedules, s.Passed, s.Events, s.Table())
+	page, err := between(string(text), "chaos", body)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.WriteFile(path, []byte(page), 0o644)
 }

@@ -24,7 +24,7 @@ func command() *cobra.Command {
 			"of faults against them. docs/chaos.md describes the files and every fault. It ends with 1 where a schedule failed.",
 		Example: "  veltrix-chaos run test/chaos/testdata/17-redis-sigkill.yaml",
 	}
-	cmd.AddCommand(runCommand())
+	cmd.AddCommand(runCommand(), scheduleCommand(), campaignCommand())
 	return cmd
 }
 

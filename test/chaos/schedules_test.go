@@ -1,0 +1,54 @@
+package chaos
+
+import (
+	"testing"
+)
+
+// sample are the seeds that are played beside the directed schedules.
+const (
+	sampleSeed = 1
+	sampleSize = 10
+)
+
+// TestSchedules plays every directed schedule, and a sample of seeds, with real
+// processes on real brokers and a real Redis.
+func TestSchedules(t *testing.T) {
+	env, err := Start(t.TempDir(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(env.Close)
+	all := directed(t)
+	for i := range sampleSize {
+		all = append(all, Random(sampleSeed+uint64(i)))
+	}
+	for _, s := range all {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			result, err := env.Run(t.Context(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Log(result)
+			if !result.Passed {
+				t.Errorf("play it again: go run ./test/chaos/veltrix-chaos run FILE, where the file is\n%s", s)
+			}
+			recovered(t, s, result)
+		})
+	}
+}
+
+// recovered holds a processor's death against what its session allows: others
+// go on once it has ended, and need no longer than that again to do so.
+func recovered(t *testing.T, s *Schedule, result *Result) {
+	t.Helper()
+	if len(s.Steps) > 2 || s.hitsBrokers() { // other faults may still be going on
+		return
+	}
+	bound := 2*s.Processes.Session.Seconds() + 1
+	for _, i := range result.Injected {
+		if i.Fault == "processor-kill, taken over" && i.Measured && i.RecoverySeconds > bound {
+			t.Errorf("after the kill at %.1f s it took %.1f s until all partitions went on, more than %.1f s", i.AtSeconds, i.RecoverySeconds, bound)
+		}
+	}
+}
