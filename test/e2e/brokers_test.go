@@ -26,6 +26,12 @@ func onEach(t *testing.T, test func(t *testing.T, at place)) {
 	})
 }
 
+// real is a place with a real broker, and nothing before it.
+func real(t *testing.T) place {
+	t.Helper()
+	return place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}
+}
+
 // fake is a place with the in-process broker.
 func fake(t *testing.T) place {
 	t.Helper()

@@ -10,9 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/veltrix/veltrix/internal/participant"
-	"github.com/veltrix/veltrix/internal/testredis"
 	"github.com/veltrix/veltrix/internal/wire"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // bad is one record that does not count, or not where it is.
@@ -92,47 +90,49 @@ func (d *deployment) bads() []bad {
 // ones. Each must be explained in the rejected topic, and nothing else may stop
 // or be lost.
 func TestBadInputHasItsFate(t *testing.T) {
-	source, err := os.ReadFile("testdata/fates.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 3, source)
-	d.processor()
-	d.notifier()
-	cl, bads := d.client(), d.bads()
-	produce := func(r *kgo.Record) *kgo.Record { return d.produced(cl, r) }
-	produce(d.binaryEvent("full", "o0", "clue.found", noon+"01Z", `{"clue":"a"}`))
-	good := func(n int) {
-		for _, who := range []string{"ada", "grace", "full"} {
-			at := fmt.Sprintf("%s%09.6fZ", noon, 1+float64(n)/4)
-			if n == 0 {
-				at = noon + "01Z"
+	onEach(t, func(t *testing.T, at place) {
+		source, err := os.ReadFile("testdata/fates.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := deploy(t, at, 3, source)
+		d.processor()
+		d.notifier()
+		cl, bads := d.client(), d.bads()
+		produce := func(r *kgo.Record) *kgo.Record { return d.produced(cl, r) }
+		produce(d.binaryEvent("full", "o0", "clue.found", noon+"01Z", `{"clue":"a"}`))
+		good := func(n int) {
+			for _, who := range []string{"ada", "grace", "full"} {
+				at := fmt.Sprintf("%s%09.6fZ", noon, 1+float64(n)/4)
+				if n == 0 {
+					at = noon + "01Z"
+				}
+				produce(d.binaryEvent(who, fmt.Sprintf("good-%d", n), "walked", at, `{"metres":1}`))
 			}
-			produce(d.binaryEvent(who, fmt.Sprintf("good-%d", n), "walked", at, `{"metres":1}`))
 		}
-	}
-	fates := map[string]int64{"applied": 1 + 3*int64(len(bads)+1)}
-	good(0)
-	for i := range bads {
-		bads[i].record = produce(bads[i].record)
-		fates[bads[i].fate]++
-		good(i + 1)
-	}
-	fates["applied"] += fates["rerouted"] // where they belong
-	d.delivered()
-	d.verified(fates)
-	for fate := participant.Applied; fate < participant.FateCount; fate++ {
-		if fates[fate.String()] == 0 {
-			t.Errorf("no record has the fate %s", fate)
+		fates := map[string]int64{"applied": 1 + 3*int64(len(bads)+1)}
+		good(0)
+		for i := range bads {
+			bads[i].record = produce(bads[i].record)
+			fates[bads[i].fate]++
+			good(i + 1)
 		}
-	}
-	d.rejections(bads)
-	for who, metres := range map[string]int{"ada": len(bads) + 2, "grace": len(bads) + 1, "full": len(bads) + 1} {
-		if got := d.statesInRedis()[who]; !strings.Contains(got, fmt.Sprintf(`"walked":%d`, metres)) {
-			t.Errorf("%s has walked %d m; the state is %s", who, metres, got)
+		fates["applied"] += fates["rerouted"] // where they belong
+		d.delivered()
+		d.verified(fates)
+		for fate := participant.Applied; fate < participant.FateCount; fate++ {
+			if fates[fate.String()] == 0 {
+				t.Errorf("no record has the fate %s", fate)
+			}
 		}
-	}
-	d.inboxes()
+		d.rejections(bads)
+		for who, metres := range map[string]int{"ada": len(bads) + 2, "grace": len(bads) + 1, "full": len(bads) + 1} {
+			if got := d.statesInRedis()[who]; !strings.Contains(got, fmt.Sprintf(`"walked":%d`, metres)) {
+				t.Errorf("%s has walked %d m; the state is %s", who, metres, got)
+			}
+		}
+		d.inboxes()
+	})
 }
 
 func (d *deployment) produced(cl *kgo.Client, r *kgo.Record) *kgo.Record {

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // TestPipelineSurvivesKills runs three processors and two notifiers as
@@ -22,7 +20,7 @@ func TestPipelineSurvivesKills(t *testing.T) {
 	)
 	source, sorted := lines(t, "flights", events)
 	sent, repeats := disorderly(t, sorted)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 6, source)
+	d := deploy(t, real(t), 6, source)
 	for i := range 2 {
 		d.start("processor", fmt.Sprint("processor ", i))
 	}

@@ -9,9 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/veltrix/veltrix/internal/engine"
-	"github.com/veltrix/veltrix/internal/testredis"
 	"github.com/veltrix/veltrix/internal/wire"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // holed writes records into a partition of events and aborts them: a hole.
@@ -43,7 +41,7 @@ func (d *deployment) logEnd(partition int32) int64 {
 func TestRebaseOfADamagedLog(t *testing.T) {
 	const partitions, hole, short, other, whole = 4, 0, 1, 2, 3
 	source, sent := lines(t, "flights", 3_000)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, partitions, source)
+	d := deploy(t, real(t), partitions, source)
 	cl := d.client()
 	d.must(d.send(t.Context(), cl, sent[:1_500]))
 	_, halt := d.processor()
@@ -131,7 +129,7 @@ func (d *deployment) rebased(want map[int32]int64) {
 func TestRebuildWhileProcessorsRun(t *testing.T) {
 	source, sorted := lines(t, "flights", 4_000)
 	sent, repeats := disorderly(t, sorted)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 4, source)
+	d := deploy(t, real(t), 4, source)
 	binary(t, "veltrix") // built before anything is in a hurry
 	p, stop := d.processor()
 	feeder := d.feed(sent, 10, 20*time.Millisecond)

@@ -10,9 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/veltrix/veltrix/internal/repair"
-	"github.com/veltrix/veltrix/internal/testredis"
 	"github.com/veltrix/veltrix/internal/wire"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // deletedTo removes the log of a partition below an offset, as retention does.
@@ -38,10 +36,10 @@ func (d *deployment) comparedFromBase(partition int32, at int64) {
 
 // losing is a deployment of which one partition's log lost records that were not
 // yet processed.
-func losing(t *testing.T, gone int64) (d *deployment, sent []string, k int64) {
+func losing(t *testing.T, at place, gone int64) (d *deployment, sent []string, k int64) {
 	t.Helper()
 	source, sent := lines(t, "flights", 3_000)
-	d = deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d = deploy(t, at, 2, source)
 	cl := d.client()
 	d.must(d.send(t.Context(), cl, sent[:1_000]))
 	_, stop := d.processor()
@@ -58,53 +56,55 @@ func losing(t *testing.T, gone int64) (d *deployment, sent []string, k int64) {
 // partition is refused; the operator is told how many are gone, gives them up,
 // and everything else goes on, also after Redis was lost.
 func TestRebaseAcceptsLoss(t *testing.T) {
-	const gone = 40
-	d, sent, k := losing(t, gone)
-	rest := sent[2_000:]
-	d.refusals(map[int32]string{0: "lost-log"})
-	if _, said, code := d.veltrix("rebase", "--partition", "0", "--reason", "x", "--yes"); code != 1 || !strings.Contains(said, "--accept-loss") {
-		t.Errorf("without --accept-loss it ended with %d: %s", code, said)
-	}
-	if _, said, code := d.veltrix("rebase", "--partition", "1", "--reason", "x", "--accept-loss", "--yes"); code != 1 || !strings.Contains(said, "nothing has to be given up") {
-		t.Errorf("of a partition in order it ended with %d: %s", code, said)
-	}
-	before := d.untouched(0)
-	out, _ := d.operate("rebase", "--partition", "0", "--reason", "retention", "--accept-loss", "--dry-run", "--json")
-	var plans []repair.Plan
-	if err := json.Unmarshal([]byte(out), &plans); err != nil || len(plans) != 1 || plans[0].LostRecords() != gone || plans[0].To != k+gone || plans[0].OriginAt != k {
-		t.Fatalf("the plan is %s, want %d of %d given up: %v", out, gone, k, err)
-	}
-	if is := d.untouched(0); is != before || len(d.manifest().Operations) != 0 {
-		t.Errorf("a dry run left %+v, was %+v", is, before)
-	}
-	text, _ := d.operate("rebase", "--partition", "0", "--reason", "retention", "--accept-loss", "--yes")
-	if want := fmt.Sprintf("%d offsets, %d to %d", gone, k, k+gone-1); !strings.Contains(text, want) {
-		t.Errorf("it does not say %q: %s", want, text)
-	}
-	if is := d.untouched(0); is.notifications != before.notifications || is.rejected != before.rejected || is.view.Exists {
-		t.Errorf("the rebase left %+v, was %+v", is, before)
-	}
-	if _, said, code := d.veltrix("rebase", "--partition", "0", "--reason", "x", "--accept-loss", "--yes"); code != 1 || !strings.Contains(said, "begins at") {
-		t.Errorf("a second time it ended with %d: %s", code, said)
-	}
-	p, stop := d.processor()
-	d.processed()
-	d.ready(p)
-	d.comparedFromBase(0, k+gone)
-	d.must(d.send(t.Context(), d.client(), rest[:len(rest)/2]))
-	d.processed()
-	stop()
-	// The life that begins at the base is rebased and rebuilt as any other.
-	d.emptied()
-	d.must(d.redis.FlushAll(t.Context()).Err())
-	d.without(0)
-	d.operate("rebase", "--partition", "0", "--reason", "the group was deleted", "--yes")
-	d.must(d.send(t.Context(), d.client(), rest[len(rest)/2:]))
-	p, _ = d.processor()
-	d.processed()
-	d.ready(p)
-	d.comparedFromBase(0, k+gone)
-	d.sameStates(d.survivors(sent, 1_000, gone))
+	onEach(t, func(t *testing.T, at place) {
+		const gone = 40
+		d, sent, k := losing(t, at, gone)
+		rest := sent[2_000:]
+		d.refusals(map[int32]string{0: "lost-log"})
+		if _, said, code := d.veltrix("rebase", "--partition", "0", "--reason", "x", "--yes"); code != 1 || !strings.Contains(said, "--accept-loss") {
+			t.Errorf("without --accept-loss it ended with %d: %s", code, said)
+		}
+		if _, said, code := d.veltrix("rebase", "--partition", "1", "--reason", "x", "--accept-loss", "--yes"); code != 1 || !strings.Contains(said, "nothing has to be given up") {
+			t.Errorf("of a partition in order it ended with %d: %s", code, said)
+		}
+		before := d.untouched(0)
+		out, _ := d.operate("rebase", "--partition", "0", "--reason", "retention", "--accept-loss", "--dry-run", "--json")
+		var plans []repair.Plan
+		if err := json.Unmarshal([]byte(out), &plans); err != nil || len(plans) != 1 || plans[0].LostRecords() != gone || plans[0].To != k+gone || plans[0].OriginAt != k {
+			t.Fatalf("the plan is %s, want %d of %d given up: %v", out, gone, k, err)
+		}
+		if is := d.untouched(0); is != before || len(d.manifest().Operations) != 0 {
+			t.Errorf("a dry run left %+v, was %+v", is, before)
+		}
+		text, _ := d.operate("rebase", "--partition", "0", "--reason", "retention", "--accept-loss", "--yes")
+		if want := fmt.Sprintf("%d offsets, %d to %d", gone, k, k+gone-1); !strings.Contains(text, want) {
+			t.Errorf("it does not say %q: %s", want, text)
+		}
+		if is := d.untouched(0); is.notifications != before.notifications || is.rejected != before.rejected || is.view.Exists {
+			t.Errorf("the rebase left %+v, was %+v", is, before)
+		}
+		if _, said, code := d.veltrix("rebase", "--partition", "0", "--reason", "x", "--accept-loss", "--yes"); code != 1 || !strings.Contains(said, "begins at") {
+			t.Errorf("a second time it ended with %d: %s", code, said)
+		}
+		p, stop := d.processor()
+		d.processed()
+		d.ready(p)
+		d.comparedFromBase(0, k+gone)
+		d.must(d.send(t.Context(), d.client(), rest[:len(rest)/2]))
+		d.processed()
+		stop()
+		// The life that begins at the base is rebased and rebuilt as any other.
+		d.emptied()
+		d.must(d.redis.FlushAll(t.Context()).Err())
+		d.without(0)
+		d.operate("rebase", "--partition", "0", "--reason", "the group was deleted", "--yes")
+		d.must(d.send(t.Context(), d.client(), rest[len(rest)/2:]))
+		p, _ = d.processor()
+		d.processed()
+		d.ready(p)
+		d.comparedFromBase(0, k+gone)
+		d.sameStates(d.survivors(sent, 1_000, gone))
+	})
 }
 
 // survivors leaves out the first events of partition 0 among those from a line
@@ -124,7 +124,7 @@ func (d *deployment) survivors(sent []string, from, gone int) (left []string) {
 // their outputs are there, and must not be written again.
 func TestRebaseBehindTheLog(t *testing.T) {
 	source, sent := lines(t, "flights", 2_000)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d := deploy(t, real(t), 2, source)
 	d.must(d.send(t.Context(), d.client(), sent[:1_000]))
 	_, stop := d.processor()
 	d.processed()
@@ -154,7 +154,7 @@ func TestRebaseBehindTheLog(t *testing.T) {
 func TestRebaseIsRepeatedAfterACrash(t *testing.T) {
 	const gone = 7
 	crash := errors.New("crashed")
-	d, sent, k := losing(t, gone)
+	d, sent, k := losing(t, real(t), gone)
 	was := d.untouched(0)
 	for _, step := range []string{repair.StepSnapshot, repair.StepBase, repair.StepNote, repair.StepCommit, repair.StepForget} {
 		r := d.repair()
@@ -204,7 +204,7 @@ func TestRebaseIsRepeatedAfterACrash(t *testing.T) {
 func TestProcessorsMeetAnUnfinishedRebase(t *testing.T) {
 	const gone = 11
 	crash := errors.New("crashed")
-	d, sent, k := losing(t, gone)
+	d, sent, k := losing(t, real(t), gone)
 	r := d.repair()
 	r.Before = func(next string) error {
 		if next == repair.StepForget {

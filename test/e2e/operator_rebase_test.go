@@ -14,8 +14,6 @@ import (
 	"github.com/veltrix/veltrix/internal/app"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/repair"
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // veltrix runs the operator's command as its operator does, and returns what it
@@ -127,7 +125,7 @@ func TestRebaseWithoutLoss(t *testing.T) {
 	const partitions, overwritten, deleted, unseen, old = 4, 0, 1, 2, 3
 	source, sorted := lines(t, "flights", 3_000)
 	sent, repeats := disorderly(t, sorted)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, partitions, source)
+	d := deploy(t, real(t), partitions, source)
 	cl := d.client()
 	third := len(sent) / 3
 	d.must(d.send(t.Context(), cl, sent[:third]))
@@ -219,7 +217,7 @@ func (d *deployment) remembered(operations int, want kafkalog.ManifestOperation)
 // under, neither by the command's own look nor by the brokers.
 func TestRebaseNeedsAnEmptyGroup(t *testing.T) {
 	source, sent := lines(t, "flights", 300)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d := deploy(t, real(t), 2, source)
 	d.must(d.send(t.Context(), d.client(), sent))
 	_, stop := d.processor()
 	d.processed()
@@ -250,7 +248,7 @@ func TestRebaseNeedsAnEmptyGroup(t *testing.T) {
 func TestRebaseTrustsOnlyWhatIsWhole(t *testing.T) {
 	const edited, blank = 0, 1
 	source, sent := lines(t, "flights", 1_000)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d := deploy(t, real(t), 2, source)
 	d.must(d.send(t.Context(), d.client(), sent))
 	_, stop := d.processor()
 	d.processed()

@@ -9,8 +9,6 @@ import (
 	"github.com/veltrix/veltrix/internal/app"
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/kafkalog"
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // untouched is all that a refused partition must leave as it is.
@@ -73,56 +71,58 @@ func (d *deployment) reset(offsets kadm.Offsets) {
 // processors' back. They must refuse what was reset, and only that, and go on
 // by themselves once the offsets are as they were.
 func TestOperatorCannotResetSilently(t *testing.T) {
-	const partitions, reset, deleted = 4, 0, 1
-	source, sent := lines(t, "flights", 2_000)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, partitions, source)
-	cl := d.client()
-	d.must(d.send(t.Context(), cl, sent[:1_500]))
-	_, stop := d.processor()
-	d.processed()
-	stop()
+	onEach(t, func(t *testing.T, at place) {
+		const partitions, reset, deleted = 4, 0, 1
+		source, sent := lines(t, "flights", 2_000)
+		d := deploy(t, at, partitions, source)
+		cl := d.client()
+		d.must(d.send(t.Context(), cl, sent[:1_500]))
+		_, stop := d.processor()
+		d.processed()
+		stop()
 
-	group, topic := d.kafka.ProcessorGroup(), d.kafka.Topic("events")
-	good := map[int32]engine.Committed{reset: d.untouched(reset).committed, deleted: d.untouched(deleted).committed}
-	zero := make(kadm.Offsets)
-	zero.AddOffset(topic, reset, 0, -1)
-	d.reset(zero)
-	gone := make(kadm.TopicsSet)
-	gone.Add(topic, deleted)
-	result, err := d.admin.DeleteOffsets(t.Context(), group, gone)
-	d.must(err)
-	d.must(result.Error())
-	before := map[int32]untouched{reset: d.untouched(reset), deleted: d.untouched(deleted)}
-	if c := before[reset].committed; c.Offset != 0 || c.Absent || !before[deleted].committed.Absent {
-		t.Fatalf("the operator's reset did not take: %+v", before)
-	}
-
-	d.must(d.send(t.Context(), cl, sent[1_500:]))
-	p, stop := d.processor()
-	for partition, reason := range map[int32]string{reset: "stamp", deleted: "no-commit"} {
-		if r := refusal(t, p, partition); r.Reason != reason || r.Fix == "" {
-			t.Errorf("partition %d is refused as %+v, want %s and a fix", partition, r, reason)
+		group, topic := d.kafka.ProcessorGroup(), d.kafka.Topic("events")
+		good := map[int32]engine.Committed{reset: d.untouched(reset).committed, deleted: d.untouched(deleted).committed}
+		zero := make(kadm.Offsets)
+		zero.AddOffset(topic, reset, 0, -1)
+		d.reset(zero)
+		gone := make(kadm.TopicsSet)
+		gone.Add(topic, deleted)
+		result, err := d.admin.DeleteOffsets(t.Context(), group, gone)
+		d.must(err)
+		d.must(result.Error())
+		before := map[int32]untouched{reset: d.untouched(reset), deleted: d.untouched(deleted)}
+		if c := before[reset].committed; c.Offset != 0 || c.Absent || !before[deleted].committed.Absent {
+			t.Fatalf("the operator's reset did not take: %+v", before)
 		}
-	}
-	if err := p.Ready(); err == nil {
-		t.Error("the processor says it is ready with refused partitions")
-	}
-	d.processed(reset, deleted)
-	stop()
-	for partition, was := range before {
-		if is := d.untouched(partition); is != was {
-			t.Errorf("partition %d was refused and is now %+v, was %+v", partition, is, was)
-		}
-	}
 
-	// The fix that the refusal names: the offset with its stamp.
-	restored := make(kadm.Offsets)
-	for partition, c := range good {
-		restored.Add(kadm.Offset{Topic: topic, Partition: partition, At: c.Offset, LeaderEpoch: -1, Metadata: c.Metadata})
-	}
-	d.reset(restored)
-	d.processor()
-	d.processed()
-	d.verified(map[string]int64{"applied": int64(len(sent))})
-	d.sameStates(sent)
+		d.must(d.send(t.Context(), cl, sent[1_500:]))
+		p, stop := d.processor()
+		for partition, reason := range map[int32]string{reset: "stamp", deleted: "no-commit"} {
+			if r := refusal(t, p, partition); r.Reason != reason || r.Fix == "" {
+				t.Errorf("partition %d is refused as %+v, want %s and a fix", partition, r, reason)
+			}
+		}
+		if err := p.Ready(); err == nil {
+			t.Error("the processor says it is ready with refused partitions")
+		}
+		d.processed(reset, deleted)
+		stop()
+		for partition, was := range before {
+			if is := d.untouched(partition); is != was {
+				t.Errorf("partition %d was refused and is now %+v, was %+v", partition, is, was)
+			}
+		}
+
+		// The fix that the refusal names: the offset with its stamp.
+		restored := make(kadm.Offsets)
+		for partition, c := range good {
+			restored.Add(kadm.Offset{Topic: topic, Partition: partition, At: c.Offset, LeaderEpoch: -1, Metadata: c.Metadata})
+		}
+		d.reset(restored)
+		d.processor()
+		d.processed()
+		d.verified(map[string]int64{"applied": int64(len(sent))})
+		d.sameStates(sent)
+	})
 }

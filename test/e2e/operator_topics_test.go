@@ -6,15 +6,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // TestTopicsAreNotChangedUnasked applies topics as a script does: what is missing
 // is created, and what is there is changed only where that was said.
 func TestTopicsAreNotChangedUnasked(t *testing.T) {
 	source, _ := lines(t, "flights", 1)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 2, source)
+	d := deploy(t, real(t), 2, source)
 	fresh := []string{"topics", "apply", "--profile", "dev", "--partitions", "2", "--prefix", d.kafka.Prefix + "-2"}
 	if out, _ := d.operate(fresh...); !strings.Contains(out, "+ create") {
 		t.Errorf("it printed %s", out)

@@ -12,8 +12,6 @@ import (
 	"github.com/veltrix/veltrix/internal/app"
 	"github.com/veltrix/veltrix/internal/repair"
 	"github.com/veltrix/veltrix/internal/rules"
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // The first rules count a point a clue, the next ones ten.
@@ -70,7 +68,7 @@ func clues(from, to int) (lines []string) {
 // by a rebuild, and not by the events that arrive late.
 func TestRow38RulesChangeAtABarrier(t *testing.T) {
 	const partitions, before, after = 3, 400, 600
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, partitions, []byte(firstRules))
+	d := deploy(t, real(t), partitions, []byte(firstRules))
 	cl := d.client()
 	d.must(d.send(t.Context(), cl, clues(0, before)))
 	_, stop := d.processor()

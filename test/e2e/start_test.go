@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/veltrix/veltrix/internal/testredis"
-	"github.com/veltrix/veltrix/test/broker"
 )
 
 // TestStartWithoutServers starts commands whose brokers or Redis are away. Each
@@ -24,7 +22,7 @@ func TestStartWithoutServers(t *testing.T) {
 	closed := l.Addr().String()
 	l.Close()
 	source, _ := lines(t, "flights", 1)
-	d := deploy(t, place{brokers: broker.Shared(t).Addrs, redis: testredis.Start(t, nil).Addr}, 1, source)
+	d := deploy(t, real(t), 1, source)
 	for name, c := range map[string]struct{ command, variable, reason string }{
 		"processor without brokers": {"processor", "VELTRIX_KAFKA_BROKERS", "kafka at " + closed},
 		"processor without Redis":   {"processor", "VELTRIX_REDIS_ADDRS", "redis at " + closed},
