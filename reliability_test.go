@@ -35,7 +35,6 @@ var openRows = map[string]string{
 	"30 K": "no test yet",
 	"30 R": "no test yet",
 	"31 K": "no test yet",
-	"33 R": "no test yet",
 	"42 R": "no test yet",
 	"43 R": "no test yet",
 	"44 R": "no test yet",
