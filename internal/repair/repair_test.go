@@ -158,6 +158,16 @@ func TestPlansThatAreRefused(t *testing.T) {
 			w.process()
 			w.commit.Metadata = old.Metadata
 			w.topics["notifications"], w.topics["rejected"] = nil, nil
+			for who := range w.values { // its position is still a witness
+				w.values[who] = append(w.values[who], 0)
+			}
+		}, repair.ErrLoss},
+		"moved forward, and another fold": {func(w *world) {
+			stamp, err := engine.ParseStamp(w.commit.Metadata)
+			w.must(err)
+			w.events(9)
+			stamp.Digest++
+			w.commit.Metadata, w.commit.Offset, w.meta = stamp.String(), 14, engine.Meta{}
 		}, repair.ErrLoss},
 		"other records than those committed": {func(w *world) {
 			w.topics["events"][4].Value = []byte(`{"clue":"other","points":1}`)

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-
 )
 
 // TestPipelineSurvivesKills runs three processors and two notifiers as

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-
 )
 
 // TestTopicsAreNotChangedUnasked applies topics as a script does: what is missing

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 )
 
 // TestStartWithoutServers starts commands whose brokers or Redis are away. Each
