@@ -171,13 +171,14 @@ func (r *run) judgeRefused(ctx context.Context, result *Result) bool {
 		r.problem("what was not refused: %v", err)
 	}
 	_ = sleep(ctx, holdStil) // what is wrongly on its way gets the time to show
-	if got := r.refusedNow(); !maps.Equal(want, got) {
+	if got := r.refusedNow(); maps.Equal(want, got) {
+		result.Refused = r.s.Expect.Refused.Reason
+	} else {
 		r.problem("refused are %v, want %v: %v", got, want, r.causes)
 	}
 	if after := r.positionsOf(ctx, want); after != before {
 		r.problem("refused partitions moved from %s to %s", before, after)
 	}
-	result.Refused = r.s.Expect.Refused.Reason
 	if err := r.verify(ctx, result, want); err != nil {
 		r.problem("%v", err)
 	}
