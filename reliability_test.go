@@ -32,8 +32,6 @@ var openRows = map[string]string{
 	"3 K":  "no test yet",
 	"20 R": "no test yet",
 	"26 R": "no test yet",
-	"30 K": "no test yet",
-	"30 R": "no test yet",
 	"31 K": "no test yet",
 	"42 R": "no test yet",
 	"43 R": "no test yet",

@@ -159,6 +159,7 @@ func (p *Processor) lag(ctx context.Context) {
 	m.LagRecords.Reset()
 	m.LagSeconds.Reset()
 	m.Headroom.Reset()
+	m.HeldBack.Reset()
 	for _, v := range p.Views() {
 		if v == nil {
 			continue
@@ -169,6 +170,7 @@ func (p *Processor) lag(ctx context.Context) {
 			m.LagRecords.WithLabelValues(id).Set(float64(behind))
 			p.health.behind(st.Partition, behind)
 			p.headroom(st, bounds[st.Partition])
+			p.heldBack(ctx, topic, st, bounds[st.Partition])
 			age := 0.0
 			if behind > 0 {
 				age = p.age(ctx, topic, st)

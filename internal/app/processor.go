@@ -32,11 +32,12 @@ type Processor struct {
 	snapshots *kafkalog.Snapshots
 	health    *health
 	warned    map[int32]time.Time // by observe, of a log's start that comes near
+	holdings  map[int32]holding   // by observe, of records that nobody sees
 }
 
 // NewProcessor prepares a processor; nothing is contacted before Run.
 func NewProcessor(rt Runtime, program participant.Program) *Processor {
-	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}, health: newHealth(2 * rt.Config.Processor.SessionTimeout)}
+	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}, holdings: map[int32]holding{}, health: newHealth(2 * rt.Config.Processor.SessionTimeout)}
 }
 
 // Name implements service.Service.

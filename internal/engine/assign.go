@@ -146,9 +146,9 @@ func (m *Machine) rebuild(p *partition) {
 	case p.rebuilt == 1 && m.snapshots:
 		p.phase = seeking
 		m.emit(FindSnapshot{p.id, p.epoch, p.target.Offset})
-	case p.rebuilt == 1, p.rebuilt == 2 && p.base != nil:
+	case p.rebuilt == 1, p.rebuilt == 2 && p.base != nil && p.target.LogStart <= p.promised.Start:
 		m.rebuildFrom(p, nil)
-	default:
+	default: // the log did not lead from a snapshot, or from its start, to what was committed
 		m.refuse(p, refuseDiverged(p.id, p.promised, p.stamp))
 	}
 }

@@ -79,6 +79,7 @@ type ProcessorMetrics struct {
 	Snapshots      counterVec // result: saved, restored
 	SnapshotLag    gaugeVec   // partition
 	Headroom       gaugeVec   // partition
+	HeldBack       gaugeVec   // partition
 	Refused        gaugeVec   // partition, reason
 	Rerouted       counterVec // source
 	Sessions       counterVec // reason
@@ -196,6 +197,7 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		Scrubs:         d.counters("scrubs_total", "Looks at what Redis holds of a partition, by result: clean (all values are what they should be), damaged (they are not, and the partition is built anew) or strayed (an idle partition was moved or lost).", "result"),
 		Snapshots:      d.counters("snapshots_total", "Snapshots of a partition's state, by result: saved or restored.", "result"),
 		SnapshotLag:    d.gauges("snapshot_lag_records", "Records between a partition's newest snapshot (without one: the start of its state) and its applied offset: what a rebuild has to fold.", "partition"),
+		HeldBack:       d.gauges("held_back_records", "Records behind a partition's last stable offset: a transaction before them is open, and nobody sees them. The lag does not count them.", "partition"),
 		Headroom:       d.gauges("headroom_records", "Records between the log's start and a partition's newest snapshot (without one: the start of its state). Below 0, a lost view cannot be built anew.", "partition"),
 		Refused:        d.gauges("refused", "1 for a partition that is refused: processing it could lose or double events. The log names the fix.", "partition", "reason"),
 		Rerouted:       d.counters("rerouted_total", "Records found on a partition that is not their participant's and appended to the right one, by the event's source.", "source"),

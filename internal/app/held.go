@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+)
+
+// heldAfter is how long a partition's last stable offset stands still, with
+// records behind it, until somebody is told.
+const heldAfter = 5 * time.Second
+
+// holding is a last stable offset that stands still before the log's end.
+type holding struct {
+	stable int64
+	since  time.Time
+	told   time.Time
+}
+
+// heldBack tells of records that nobody sees because a transaction before them
+// does not end: the lag, which counts up to the last stable offset, is 0.
+func (p *Processor) heldBack(ctx context.Context, topic string, st engine.Status, b kafkalog.PartitionBounds) {
+	behind := max(b.End-b.Stable, 0)
+	p.rt.Metrics.Processor.HeldBack.WithLabelValues(strconv.Itoa(int(st.Partition))).Set(float64(behind))
+	at, known := p.holdings[st.Partition]
+	log := p.rt.Log.With("partition", st.Partition, "stable", b.Stable, "end", b.End)
+	if behind == 0 || !known || at.stable != b.Stable {
+		if known && !at.told.IsZero() {
+			log.Info("the records that a transaction held back are there", "after", time.Since(at.since).Round(time.Second).String())
+		}
+		delete(p.holdings, st.Partition)
+		if behind > 0 {
+			p.holdings[st.Partition] = holding{stable: b.Stable, since: time.Now()}
+		}
+		return
+	}
+	if time.Since(at.since) < heldAfter || time.Since(at.told) < time.Minute {
+		return
+	}
+	at.told = time.Now()
+	p.holdings[st.Partition] = at
+	open, err := p.positions.OpenTransactions(ctx, topic, st.Partition)
+	switch {
+	case len(open) > 0:
+		log = log.With("transactional_id", open[0].ID, "producer_id", open[0].ProducerID, "start", open[0].Start)
+	case err != nil:
+		log = log.With("error", err) // whose it is remains unknown, and that it is there does not
+	}
+	log.Warn("records are held back by a transaction that does not end", "records", behind, "for", time.Since(at.since).Round(time.Second).String(),
+		"fix", "end it where it was begun, or with kafka-transactions.sh abort; keep transactional producers away from the events topic")
+}
