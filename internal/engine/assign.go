@@ -209,7 +209,7 @@ func (m *Machine) follow(p *partition) {
 func (m *Machine) proceed(p *partition) {
 	if p.position < p.target.Offset {
 		from := p.position
-		if p.proof.to < p.target.Offset {
+		if !p.proved() {
 			from = p.proof.to
 		}
 		p.phase = replaying
@@ -232,6 +232,9 @@ type proof struct {
 	to    int64
 	chain uint64 // of the records before
 }
+
+// proved reports whether all records up to the target have been read for it.
+func (p *partition) proved() bool { return p.proof.to >= p.target.Offset }
 
 // prove extends the proof by a chunk. It reports whether the chunk may be folded
 // at once: it is all that is missing, and it is what was committed.
@@ -266,14 +269,14 @@ func (m *Machine) replayed(in Replayed) {
 		return
 	}
 	r := newRun(p)
-	if p.proof.to < p.target.Offset {
+	if !p.proved() {
 		r.from, r.to = p.proof.to, p.proof.to
 	}
 	if next, ok := r.add(in.Records); !ok || next != in.Next {
 		m.refuse(p, refuseGap(p.id, r.to, next))
 		return
 	}
-	if p.proof.to < p.target.Offset && !m.prove(p, r) {
+	if !p.proved() && !m.prove(p, r) {
 		return
 	}
 	p.replay = r
