@@ -26,10 +26,9 @@ func (p *Processor) heldBack(ctx context.Context, topic string, st engine.Status
 	behind := max(b.End-b.Stable, 0)
 	p.rt.Metrics.Processor.HeldBack.WithLabelValues(strconv.Itoa(int(st.Partition))).Set(float64(behind))
 	at, known := p.holdings[st.Partition]
-	log := p.rt.Log.With("partition", st.Partition, "stable", b.Stable, "end", b.End)
 	if behind == 0 || !known || at.stable != b.Stable {
 		if known && !at.told.IsZero() {
-			log.Info("the records that a transaction held back are there", "after", time.Since(at.since).Round(time.Second).String())
+			p.rt.Log.Info("the records that a transaction held back are there", "partition", st.Partition, "stable", b.Stable, "end", b.End, "after", time.Since(at.since).Round(time.Second).String())
 		}
 		delete(p.holdings, st.Partition)
 		if behind > 0 {
@@ -42,6 +41,7 @@ func (p *Processor) heldBack(ctx context.Context, topic string, st engine.Status
 	}
 	at.told = time.Now()
 	p.holdings[st.Partition] = at
+	log := p.rt.Log.With("partition", st.Partition, "stable", b.Stable, "end", b.End)
 	open, err := p.positions.OpenTransactions(ctx, topic, st.Partition)
 	switch {
 	case len(open) > 0:

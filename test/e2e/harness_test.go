@@ -256,6 +256,21 @@ func (d *deployment) await(what string, done func(progress) bool, without ...int
 	d.t.Fatalf("waited for %s, and nothing has moved for %s: %s", what, stall, last)
 }
 
+// until looks again and again until look says that it is done, and fails the
+// test with what it saw last.
+func (d *deployment) until(look func() (done bool, saw string)) {
+	d.t.Helper()
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		done, saw := look()
+		if done {
+			return
+		}
+		if time.Since(began) > stall {
+			d.t.Fatal(saw)
+		}
+	}
+}
+
 // processed waits until every event is counted, in Kafka and in Redis.
 func (d *deployment) processed(without ...int32) {
 	d.t.Helper()

@@ -1,9 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -27,23 +27,15 @@ func TestRow30TransactionThatNobodyEnds(t *testing.T) {
 		d.must(foreign.ProduceSync(t.Context(), &kgo.Record{Topic: d.kafka.Topic("events"), Value: []byte("x")}).FirstErr())
 		d.must(d.send(t.Context(), cl, sent[100:]))
 		metrics, want := &d.rt.Metrics.Processor, float64(1+len(sent)-100)
-		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-			held, said := testutil.ToFloat64(metrics.HeldBack.WithLabelValues("0")), strings.Contains(d.log.String(), `"transactional_id":"`+id+`"`)
-			if held == want && said {
-				break
-			}
-			if time.Since(began) > stall {
-				t.Fatalf("%v records are measured as held back, want %v; the transaction is named: %t", held, want, said)
-			}
-		}
+		held := func() float64 { return testutil.ToFloat64(metrics.HeldBack.WithLabelValues("0")) }
+		d.until(func() (bool, string) {
+			said := strings.Contains(d.log.String(), `"transactional_id":"`+id+`"`)
+			return held() == want && said, fmt.Sprintf("%v records are measured as held back, want %v; the transaction is named: %t", held(), want, said)
+		})
 		if lag := testutil.ToFloat64(metrics.LagRecords.WithLabelValues("0")); lag != 0 {
 			t.Errorf("the lag is %v: nobody needs to measure more", lag)
 		}
 		d.must(foreign.EndTransaction(t.Context(), kgo.TryCommit))
-		for began := time.Now(); testutil.ToFloat64(metrics.HeldBack.WithLabelValues("0")) > 0; time.Sleep(100 * time.Millisecond) {
-			if time.Since(began) > stall {
-				t.Fatal("after its end it is held back still")
-			}
-		}
+		d.until(func() (bool, string) { return held() == 0, "after its end it is held back still" })
 	})
 }

@@ -37,15 +37,10 @@ func TestRow33LeaseIsLost(t *testing.T) {
 		}
 		key := fmt.Sprintf("%s.slot.%d", d.kafka.Prefix, 0)
 		d.must(d.redis.Set(t.Context(), key, "process:elsewhere:1:1:0", time.Minute).Err())
-		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		d.until(func() (bool, string) {
 			names := strings.Join(d.slots(), " ")
-			if strings.Contains(names, name+"1") {
-				break
-			}
-			if time.Since(began) > stall {
-				t.Fatalf("the group has the members %s", names)
-			}
-		}
+			return strings.Contains(names, name+"1"), "the group has the members " + names
+		})
 		if said := d.log.String(); !strings.Contains(said, "held by process:elsewhere:1:1:0") {
 			t.Errorf("it does not say who has its number: %s", said)
 		}

@@ -2,9 +2,9 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -48,15 +48,10 @@ func TestRow27TopicIsMadeAgain(t *testing.T) {
 		answers, err := d.admin.DeleteTopics(t.Context(), topic)
 		d.must(err)
 		d.must(answers.Error())
-		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) { // a deletion takes effect some time after its answer
+		d.until(func() (bool, string) { // a deletion takes effect some time after its answer
 			_, err := d.admin.CreateTopic(t.Context(), d.partitions, 1, nil, topic)
-			if err == nil {
-				break
-			}
-			if time.Since(began) > stall {
-				t.Fatal(err)
-			}
-		}
+			return err == nil, fmt.Sprint(err)
+		})
 		d.refusesToStart("topic")
 		for p, is := range d.views() {
 			if is != before[p] {
@@ -95,15 +90,10 @@ func TestRow28PartitionsAreAdded(t *testing.T) {
 		if there == 0 {
 			t.Fatal("no event is on the partition that was added")
 		}
-		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		d.until(func() (bool, string) {
 			c, err := d.positions.Committed(t.Context(), added)
-			if err == nil && c.Offset == there {
-				break
-			}
-			if time.Since(began) > stall {
-				t.Fatalf("of %d records on the added partition %d are moved: %v", there, c.Offset, err)
-			}
-		}
+			return err == nil && c.Offset == there, fmt.Sprintf("of %d records on the added partition %d are moved: %v", there, c.Offset, err)
+		})
 		d.processed()
 		stop()
 		d.sameStates(sent)
