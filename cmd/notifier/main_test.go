@@ -158,6 +158,12 @@ func (s *site) start() (*exec.Cmd, string, *output) {
 	cmd, out := exec.Command(s.binary), &output{}
 	cmd.Env = s.env
 	run(s.t, cmd, out)
+	s.t.Cleanup(func() {
+		if out.mu.Lock(); s.t.Failed() {
+			s.t.Logf("process %d said\n%s", cmd.Process.Pid, out.text.String())
+		}
+		out.mu.Unlock()
+	})
 	address := ""
 	s.until("the notifier listens", func() bool {
 		out.mu.Lock()
