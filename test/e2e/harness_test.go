@@ -66,6 +66,7 @@ type deployment struct {
 	positions  *kafkalog.Positions
 	admin      *kadm.Client
 	log        *tail
+	env        []string // of its processes, besides what the configuration says
 }
 
 // place says where a deployment lives.

@@ -54,10 +54,14 @@ func (d *deployment) inboxes() (standing int) {
 	return standing
 }
 
+func (d *deployment) inbox() *redisstore.Inbox {
+	cfg := d.rt.Config
+	return redisstore.NewInbox(d.redis, cfg.Prefix, cfg.Notifier.InboxMax, cfg.Notifier.InboxRetention)
+}
+
 func (d *deployment) compareInboxes(ctx context.Context) (standing int, problems []string) {
 	d.t.Helper()
-	cfg := d.rt.Config
-	inbox := redisstore.NewInbox(d.redis, cfg.Prefix, cfg.Notifier.InboxMax, cfg.Notifier.InboxRetention)
+	inbox := d.inbox()
 	last := d.standing()
 	for who, notifications := range last {
 		entries, err := inboxOf(ctx, inbox, who)
@@ -70,9 +74,9 @@ func (d *deployment) compareInboxes(ctx context.Context) (standing int, problems
 		}
 	}
 	// Whoever has an inbox was notified of something.
-	scan := d.redis.Scan(ctx, 0, "{"+cfg.Prefix+":inbox:*}:meta", 1000).Iterator()
+	scan := d.redis.Scan(ctx, 0, "{"+d.kafka.Prefix+":inbox:*}:meta", 1000).Iterator()
 	for scan.Next(ctx) {
-		who := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), "{"+cfg.Prefix+":inbox:"), "}:meta")
+		who := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), "{"+d.kafka.Prefix+":inbox:"), "}:meta")
 		if last[who] == nil {
 			problems = append(problems, fmt.Sprintf("%s has an inbox and no notification", who))
 		}

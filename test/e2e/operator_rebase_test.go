@@ -73,7 +73,7 @@ func (d *deployment) overwritten(partition int32, at int64, metadata string) {
 	d.t.Helper()
 	offsets := make(kadm.Offsets)
 	offsets.Add(kadm.Offset{Topic: d.kafka.Topic("events"), Partition: partition, At: at, LeaderEpoch: -1, Metadata: metadata})
-	d.reset(offsets)
+	d.reset(d.kafka.ProcessorGroup(), offsets)
 }
 
 // emptied waits until the group has no members: one whose leaving went wrong is

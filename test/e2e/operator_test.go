@@ -56,11 +56,11 @@ func refusal(t *testing.T, p *app.Processor, partition int32) engine.Refusal {
 // reset commits offsets as an operator's tool does. The brokers take them only
 // when no member is left, and one whose leaving went wrong is left for as long
 // as its session.
-func (d *deployment) reset(offsets kadm.Offsets) {
+func (d *deployment) reset(group string, offsets kadm.Offsets) {
 	d.t.Helper()
 	var err error
 	for began := time.Now(); time.Since(began) < 4*sessionTimeout; time.Sleep(200 * time.Millisecond) {
-		if err = d.admin.CommitAllOffsets(d.t.Context(), d.kafka.ProcessorGroup(), offsets); err == nil {
+		if err = d.admin.CommitAllOffsets(d.t.Context(), group, offsets); err == nil {
 			return
 		}
 	}
@@ -85,7 +85,7 @@ func TestOperatorCannotResetSilently(t *testing.T) {
 		good := map[int32]engine.Committed{reset: d.untouched(reset).committed, deleted: d.untouched(deleted).committed}
 		zero := make(kadm.Offsets)
 		zero.AddOffset(topic, reset, 0, -1)
-		d.reset(zero)
+		d.reset(d.kafka.ProcessorGroup(), zero)
 		gone := make(kadm.TopicsSet)
 		gone.Add(topic, deleted)
 		result, err := d.admin.DeleteOffsets(t.Context(), group, gone)
@@ -119,7 +119,7 @@ func TestOperatorCannotResetSilently(t *testing.T) {
 		for partition, c := range good {
 			restored.Add(kadm.Offset{Topic: topic, Partition: partition, At: c.Offset, LeaderEpoch: -1, Metadata: c.Metadata})
 		}
-		d.reset(restored)
+		d.reset(d.kafka.ProcessorGroup(), restored)
 		d.processor()
 		d.processed()
 		d.verified(map[string]int64{"applied": int64(len(sent))})

@@ -57,7 +57,7 @@ func removeBinaries() {
 func (d *deployment) environment() []string {
 	cfg := d.rt.Config
 	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "VELTRIX_") })
-	return append(own,
+	own = append(own,
 		"VELTRIX_PREFIX="+cfg.Prefix,
 		"VELTRIX_KAFKA_BROKERS="+strings.Join(cfg.Kafka.Brokers, ","),
 		"VELTRIX_REDIS_ADDRS="+strings.Join(cfg.Redis.Addrs, ","),
@@ -66,6 +66,7 @@ func (d *deployment) environment() []string {
 		"VELTRIX_PROCESSOR_TRANSACTION_TIMEOUT="+transactionTimeout.String(),
 		"VELTRIX_NOTIFIER_SESSION_TIMEOUT="+sessionTimeout.String(),
 	)
+	return append(own, d.env...)
 }
 
 // process is one of the commands, running.
