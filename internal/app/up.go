@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type Up struct {
 	loaded   atomic.Pointer[ingest.LoadResult]
 	allIn    atomic.Bool // everything was appended
 	began    time.Time
+	printing sync.Mutex // the load and the watch both tell
 }
 
 // Run plays the example until ctx ends, or until everything that was loaded is
@@ -263,5 +265,7 @@ func (u *Up) load(ctx context.Context, events io.Reader) error {
 }
 
 func (u *Up) print(format string, args ...any) {
+	u.printing.Lock()
+	defer u.printing.Unlock()
 	_, _ = fmt.Fprintf(u.Out, format+"\n", args...)
 }
