@@ -29,10 +29,6 @@ var levels = map[string]string{
 var openRows = map[string]string{
 	"20 R": "no test yet",
 	"26 R": "no test yet",
-	"31 K": "no test yet",
-	"42 R": "no test yet",
-	"43 R": "no test yet",
-	"44 R": "no test yet",
 }
 
 const matrixPage = "docs/reliability.md"

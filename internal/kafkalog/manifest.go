@@ -50,15 +50,24 @@ const (
 
 // ReadManifest returns the deployment's manifest, or nil where there is none
 // yet. It waits out a writer whose transaction is open.
-func ReadManifest(ctx context.Context, cfg Config) (*Manifest, error) {
+func ReadManifest(ctx context.Context, cfg Config) (m *Manifest, err error) {
+	err = decided(ctx, func() (err error) {
+		m, err = readManifest(ctx, cfg)
+		return err
+	})
+	return m, err
+}
+
+// decided reads again while what is to be read belongs to an open transaction.
+func decided(ctx context.Context, read func() error) error {
 	for {
-		m, err := readManifest(ctx, cfg)
+		err := read()
 		if !errors.Is(err, ErrUndecided) {
-			return m, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("read the manifest: %w: %w", err, ctx.Err())
+			return fmt.Errorf("read the manifest: %w: %w", err, ctx.Err())
 		case <-time.After(manifestBackoffMin):
 		}
 	}
@@ -171,31 +180,54 @@ func tryUpdateManifest(ctx context.Context, cfg Config, change func(*Manifest) (
 	}
 	written := *next
 	written.Layout = ManifestLayout
-	if err := writeManifest(ctx, cl, cfg.Topic("manifest"), &written); err != nil {
+	at, err := writeManifest(ctx, cl, cfg.Topic("manifest"), &written)
+	if err == nil {
+		err = committed(ctx, cfg, at)
+	}
+	if err != nil {
 		// Where the commit's outcome is unknown, the next attempt reads it.
 		return nil, ctx.Err() == nil && !errors.Is(err, kerr.TopicAuthorizationFailed), err
 	}
 	return &written, false, nil
 }
 
-func writeManifest(ctx context.Context, cl *kgo.Client, topic string, m *Manifest) error {
+// writeManifest returns the offset of what it wrote.
+func writeManifest(ctx context.Context, cl *kgo.Client, topic string, m *Manifest) (int64, error) {
 	text, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encode the manifest: %w", err)
+		return 0, fmt.Errorf("encode the manifest: %w", err)
 	}
 	if err := cl.BeginTransaction(); err != nil {
-		return fmt.Errorf("begin the manifest's transaction: %w", err)
+		return 0, fmt.Errorf("begin the manifest's transaction: %w", err)
 	}
 	record := &kgo.Record{Topic: topic, Partition: 0, Key: []byte(manifestKey), Value: text}
 	if err := cl.ProduceSync(ctx, record).FirstErr(); err != nil {
 		// Its error adds nothing: whoever takes the ID next aborts the transaction.
 		_ = cl.EndTransaction(ctx, kgo.TryAbort)
-		return fmt.Errorf("write the manifest: %w", err)
+		return 0, fmt.Errorf("write the manifest: %w", err)
 	}
 	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return fmt.Errorf("commit the manifest: %w", err)
+		return 0, fmt.Errorf("commit the manifest: %w", err)
 	}
-	return nil
+	return record.Offset, nil
+}
+
+// committed fails where the record at an offset was aborted. The client's word
+// is not enough: it turns a commit into an abort, and reports success, where it
+// has not yet noted that a topic which is new to it took a record. Every writer
+// is new, and the answer may come before the note.
+func committed(ctx context.Context, cfg Config, offset int64) error {
+	return decided(ctx, func() error {
+		kept := false
+		err := ReadPartition(ctx, cfg, cfg.Topic("manifest"), 0, offset, offset+1, true, func(records []wire.Record) error {
+			kept = len(records) > 0
+			return nil
+		})
+		if err == nil && !kept {
+			err = fmt.Errorf("commit the manifest: the client reported a commit, and the transaction at offset %d was aborted", offset)
+		}
+		return err
+	})
 }
 
 func fenced(err error) bool {

@@ -85,6 +85,40 @@ func TestManifestWriterIsFencedAfterReading(t *testing.T) {
 	})
 }
 
+// TestManifestCommitThatWasAnAbort lets the first commit be an abort that is
+// answered as the commit would be. The update must not be lost.
+func TestManifestCommitThatWasAnAbort(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "p"}
+	createManifestTopic(t, cfg)
+	var aborted atomic.Bool
+	cluster.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		end := req.(*kmsg.EndTxnRequest)
+		if end.Commit && aborted.CompareAndSwap(false, true) {
+			end.Commit = false
+		}
+		return nil, nil, false
+	})
+	var calls atomic.Int32
+	got, err := kafkalog.UpdateManifest(withTimeout(t), cfg, func(old *kafkalog.Manifest) (*kafkalog.Manifest, error) {
+		if calls.Add(1); old != nil {
+			t.Errorf("what was aborted reads as %+v", old)
+		}
+		return &kafkalog.Manifest{Hunt: "h"}, nil
+	})
+	if err != nil || calls.Load() != 2 || got.Hunt != "h" {
+		t.Fatalf("after %d calls: %+v, %v", calls.Load(), got, err)
+	}
+	if m, err := kafkalog.ReadManifest(withTimeout(t), cfg); err != nil || m == nil || m.Hunt != "h" {
+		t.Errorf("it reads as %+v, %v", m, err)
+	}
+}
+
 func TestManifestWritesOnlyChanges(t *testing.T) {
 	cfg := kafkalog.Config{Brokers: fakeBrokers(t), Prefix: "p", BootID: "b"}
 	createManifestTopic(t, cfg)

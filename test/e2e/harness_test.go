@@ -244,17 +244,22 @@ func (d *deployment) delivery(ctx context.Context) (stable, delivered int64, err
 // await looks until done says so, and gives up when nothing moves any more.
 func (d *deployment) await(what string, done func(progress) bool, without ...int32) {
 	d.t.Helper()
-	var last progress
+	var last, now progress
 	for moved := time.Now(); time.Since(moved) < stall; time.Sleep(200 * time.Millisecond) {
-		now := d.look(d.t.Context(), without...)
+		// A look waits for pending offsets, and there may be no end of them.
+		ctx, cancel := context.WithTimeout(d.t.Context(), stall/9)
+		now = d.look(ctx, without...)
+		cancel()
 		if done(now) {
 			return
 		}
-		if now != last {
-			last, moved = now, time.Now()
+		at := now
+		at.stable = 0 // aborted transactions move it as well
+		if now.errs == "" && at != last {
+			last, moved = at, time.Now()
 		}
 	}
-	d.t.Fatalf("waited for %s, and nothing has moved for %s: %s", what, stall, last)
+	d.t.Fatalf("waited for %s, and nothing has moved for %s: %s", what, stall, now)
 }
 
 // until looks again and again until look says that it is done, and fails the
