@@ -73,6 +73,7 @@ type deployment struct {
 type place struct {
 	brokers []string
 	redis   string
+	cluster bool   // the Redis is one
 	bootID  string // of an embedded broker
 	copies  int16  // of each topic; 0 is 1
 	proxy   *proxy.Proxy
@@ -85,6 +86,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	cfg := config.Default()
 	cfg.Prefix = "e2e-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
 	cfg.Kafka.Brokers, cfg.Redis.Addrs = at.brokers, []string{at.redis}
+	cfg.Redis.Cluster = at.cluster
 	cfg.Processor.SessionTimeout, cfg.Processor.TransactionTimeout = sessionTimeout, transactionTimeout
 	cfg.Notifier.SessionTimeout = sessionTimeout
 	log := slog.New(slog.NewJSONHandler(d.log, nil))
