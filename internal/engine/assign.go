@@ -20,6 +20,7 @@ func (m *Machine) assigned(ids []int32) {
 func (m *Machine) again(p *partition) {
 	m.counts.Joined--
 	m.assigned([]int32{p.id})
+	m.partitions[p.id].stray = p.stray // the client stays where it is
 }
 
 func (m *Machine) revoked(ids []int32) {
@@ -88,6 +89,7 @@ func (m *Machine) decide(p *partition, c Committed) {
 		m.decideFirst(p, c)
 		return
 	}
+	p.target = c // also of a refusal, as its evidence
 	stamp, err := ParseStamp(c.Metadata)
 	meta := p.meta
 	switch {
@@ -104,7 +106,7 @@ func (m *Machine) decide(p *partition, c Committed) {
 		m.refuse(p, refuseEpoch(p.id, c))
 		return
 	}
-	p.promised, p.target, p.known = stamp, c, true
+	p.promised, p.known = stamp, true
 	if !c.Initialized {
 		m.emit(MarkInitialized{p.id}) // whoever committed did not come to it
 	}
@@ -218,6 +220,10 @@ func (m *Machine) proceed(p *partition) {
 	}
 	if p.known && p.stamp != p.promised {
 		m.rebuild(p) // what was folded is not what was committed
+		return
+	}
+	if p.stray != "" {
+		m.restart("partition %d: %s", p.id, p.stray) // it begins where the log was found in order
 		return
 	}
 	p.phase = ready

@@ -33,6 +33,14 @@ func (m *Machine) polled(runs []Run) {
 	for _, in := range runs {
 		p := m.partitions[in.Partition]
 		switch {
+		case in.Err != nil && p == nil:
+			continue
+		case in.Err != nil && p.phase != ready:
+			// The client compares its place with the log on its own. What that
+			// means is being decided, or was: a new session would hear the same
+			// before it came to a decision.
+			p.stray = in.Err.Error()
+			continue
 		case in.Err != nil:
 			m.restart("partition %d: %v", in.Partition, in.Err)
 			return

@@ -87,6 +87,7 @@ type partition struct {
 	scan     *scan     // of its values; nil: none
 	saving   bool      // a snapshot is being finished
 	saved    int64     // the newest snapshot's offset; -1: none is known
+	stray    string    // what the client said of its place in the log before this was ready
 }
 
 // Config is what a Machine needs beside its fold.

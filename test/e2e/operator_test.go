@@ -23,7 +23,7 @@ func (d *deployment) untouched(partition int32) (u untouched) {
 	var err error
 	u.committed, err = d.positions.Committed(d.t.Context(), partition)
 	d.must(err)
-	u.committed.LogEnd = 0 // others may produce
+	u.committed.LogEnd, u.committed.EpochEnd = 0, 0 // others may produce, or lose
 	u.view, err = d.state.Meta(d.t.Context(), partition)
 	d.must(err)
 	for topic, end := range map[string]*int64{"notifications": &u.notifications, "rejected": &u.rejected} {

@@ -165,6 +165,7 @@ func (h *hasher) process(pr *process) {
 	h.value(reflect.ValueOf(pr.positions), 0)
 	h.value(reflect.ValueOf(pr.believed), 0)
 	h.value(reflect.ValueOf(pr.paused), 0)
+	h.value(reflect.ValueOf(pr.told), 0)
 	for _, b := range []bool{pr.held, pr.revoked, pr.swallowed, pr.broken, pr.failed != nil, pr.producing, pr.ending, pr.replaced, pr.refused, pr.stalled > 0, pr.txn != nil} {
 		h.truth(b)
 	}

@@ -31,6 +31,7 @@ type process struct {
 	scans      map[uint64]*scanning // by ownership epoch
 	believed   map[int32]int64      // the committed offset, as far as the client knows
 	paused     map[int32]bool
+	told       map[int32]bool // that the log does not reach the position, paused or not
 	held       bool // records were polled: no callback runs before Release
 	revoked    bool // since the last End
 	swallowed  bool // since the last End, a revocation was not reported
@@ -53,7 +54,7 @@ func newProcess(w *world, slot, cacheBytes int) *process {
 	w.fence(slot) // InitProducerID aborts what the predecessor left open
 	return &process{
 		w: w, slot: slot, cluster: w.token, epoch: w.epochs[slot], generation: -1,
-		scans: map[uint64]*scanning{}, positions: map[int32]int64{}, believed: map[int32]int64{}, paused: map[int32]bool{},
+		scans: map[uint64]*scanning{}, positions: map[int32]int64{}, believed: map[int32]int64{}, paused: map[int32]bool{}, told: map[int32]bool{},
 		machine: engine.New(Fold{}, engine.Config{Token: engine.Token{ClusterID: w.token, Buckets: buckets}, CacheBytes: cacheBytes, Snapshots: w.keeps}),
 	}
 }
@@ -81,7 +82,7 @@ func (pr *process) receive(in engine.Input) {
 	switch in := in.(type) {
 	case engine.Assigned:
 		for _, p := range in.Partitions {
-			pr.paused[p], pr.positions[p] = true, -1
+			pr.paused[p], pr.told[p], pr.positions[p] = true, false, -1
 		}
 	case engine.Revoked:
 		for _, p := range in.Partitions {
@@ -217,12 +218,19 @@ func (pr *process) fetchable(p int32) bool {
 	return at >= 0 && !pr.paused[p] && at != pr.w.logs[p].end()
 }
 
+// strayed: the client compares its position with the log before it fetches, also
+// where fetching is paused, and says once that they do not fit.
+func (pr *process) strayed(p int32) bool {
+	at := pr.position(p)
+	return at > pr.w.logs[p].end() && !pr.told[p]
+}
+
 func (pr *process) pollable() bool {
 	if !pr.machine.WantPoll() {
 		return false
 	}
 	for p := range pr.positions {
-		if pr.fetchable(p) {
+		if pr.fetchable(p) || pr.strayed(p) {
 			return true
 		}
 	}
@@ -232,6 +240,11 @@ func (pr *process) pollable() bool {
 func (pr *process) poll() error {
 	var runs []engine.Run
 	for _, p := range slices.Sorted(maps.Keys(pr.positions)) {
+		if pr.strayed(p) {
+			pr.told[p] = true
+			runs = append(runs, engine.Run{Partition: p, Err: errors.New("records are lost")})
+			continue
+		}
 		if !pr.fetchable(p) {
 			continue
 		}
