@@ -26,8 +26,7 @@ var levels = map[string]string{
 
 // openRows are those that the page calls open, with what is missing. The list
 // only gets shorter.
-var openRows = map[string]string{
-}
+var openRows = map[string]string{}
 
 const matrixPage = "docs/reliability.md"
 

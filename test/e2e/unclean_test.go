@@ -15,40 +15,38 @@ import (
 // leads, and waits until all of them are in sync.
 func (d *deployment) replicated(on ...int32) {
 	d.t.Helper()
-	var to kadm.AlterPartitionAssignmentsReq
-	for p := range d.partitions {
-		to.Assign(d.kafka.Topic("events"), p, on)
+	for n := range on { // the first alone first: nobody else can lead then
+		var to kadm.AlterPartitionAssignmentsReq
+		for p := range d.partitions {
+			to.Assign(d.kafka.Topic("events"), p, on[:n+1])
+		}
+		answers, err := d.admin.AlterPartitionAssignments(d.t.Context(), to)
+		d.must(err)
+		d.must(answers.Error())
+		d.leads(on[0], on[:n+1]...)
 	}
-	answers, err := d.admin.AlterPartitionAssignments(d.t.Context(), to)
-	d.must(err)
-	d.must(answers.Error())
-	var topic kadm.TopicsSet
-	topic.Add(d.kafka.Topic("events"))
-	d.until(func() (bool, string) {
-		_, err := d.admin.ElectLeaders(d.t.Context(), kadm.ElectPreferredReplica, topic)
-		return err == nil, fmt.Sprint("elect the preferred leaders: ", err)
-	})
-	d.leads(on[0], on...)
 }
 
 // leads waits until every partition of the events has this leader, and these
 // replicas are in sync.
 func (d *deployment) leads(leader int32, inSync ...int32) {
 	d.t.Helper()
+	d.until(func() (bool, string) { return d.led(leader, inSync) })
+}
+
+func (d *deployment) led(leader int32, inSync []int32) (bool, string) {
 	topic := d.kafka.Topic("events")
-	d.until(func() (bool, string) {
-		meta, err := d.admin.Metadata(d.t.Context(), topic)
-		if err != nil {
-			return false, err.Error()
+	meta, err := d.admin.Metadata(d.t.Context(), topic)
+	if err != nil {
+		return false, err.Error()
+	}
+	for _, p := range meta.Topics[topic].Partitions {
+		slices.Sort(p.ISR)
+		if p.Leader != leader || !slices.Equal(p.ISR, inSync) {
+			return false, fmt.Sprintf("partition %d has leader %d and %v in sync, want %d and %v", p.Partition, p.Leader, p.ISR, leader, inSync)
 		}
-		for _, p := range meta.Topics[topic].Partitions {
-			slices.Sort(p.ISR)
-			if p.Leader != leader || !slices.Equal(p.ISR, inSync) {
-				return false, fmt.Sprintf("partition %d has leader %d and %v in sync, want %d and %v", p.Partition, p.Leader, p.ISR, leader, inSync)
-			}
-		}
-		return true, ""
-	})
+	}
+	return true, ""
 }
 
 // configure sets a setting of the events topic.

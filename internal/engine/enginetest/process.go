@@ -32,11 +32,11 @@ type process struct {
 	believed   map[int32]int64      // the committed offset, as far as the client knows
 	paused     map[int32]bool
 	told       map[int32]bool // that the log does not reach the position, paused or not
-	held       bool // records were polled: no callback runs before Release
-	revoked    bool // since the last End
-	swallowed  bool // since the last End, a revocation was not reported
-	refused    bool // a partition was, since the last Recheck
-	broken     bool // its client told of a fatal error
+	held       bool           // records were polled: no callback runs before Release
+	revoked    bool           // since the last End
+	swallowed  bool           // since the last End, a revocation was not reported
+	refused    bool           // a partition was, since the last Recheck
+	broken     bool           // its client told of a fatal error
 	txn        *transaction
 	failed     error
 	producing  bool
