@@ -124,7 +124,7 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	cfg := p.rt.Config.Processor
 	log := p.rt.Log.With("slot", number)
 	inbox := engine.NewInbox()
-	session, err := kafkalog.NewSession(kafkalog.SessionConfig{
+	session, err := kafkalog.NewSession(ctx, kafkalog.SessionConfig{
 		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
 		RebalanceTimeout: cfg.RebalanceTimeout,
 	}, p.reroute, inbox.Put)

@@ -51,10 +51,18 @@ type Session struct {
 	produced error // the first failed output of the transaction
 }
 
-// NewSession joins the group. notify is told of assignments and revocations,
-// in their order, before records of newly assigned partitions can be polled;
-// those start paused. reroute writes to the events topic.
-func NewSession(cfg SessionConfig, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
+// closeTimeout bounds the closing of a session that never began.
+const closeTimeout = 5 * time.Second
+
+// NewSession joins the group and takes the slot's transactional ID: what its
+// predecessor left open is aborted before NewSession returns. The client would do
+// so only before its first output, which waits for the committed offsets, which
+// wait for that transaction.
+//
+// notify is told of assignments and revocations, in their order, before records
+// of newly assigned partitions can be polled; those start paused. reroute writes
+// to the events topic.
+func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
 	s := &Session{cfg: cfg, reroute: reroute}
 	s.topics[engine.Notifications] = cfg.Topic("notifications")
 	s.topics[engine.Rejected] = cfg.Topic("rejected")
@@ -99,7 +107,23 @@ func NewSession(cfg SessionConfig, reroute *Rerouter, notify func(engine.Input))
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}
 	s.txn = txn
+	if err := s.fence(ctx); err != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		s.Close(closing, false)
+		return nil, err
+	}
 	return s, nil
+}
+
+// fence takes the slot's transactional ID, within half of the slot's lease.
+func (s *Session) fence(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.SessionTimeout)
+	defer cancel()
+	if _, _, err := s.txn.Client().ProducerID(ctx); err != nil {
+		return fmt.Errorf("take the transactional ID of slot %d: %w", s.cfg.Slot, err)
+	}
+	return nil
 }
 
 // Poll implements engine.Session.

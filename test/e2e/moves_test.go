@@ -96,7 +96,7 @@ func (d *deployment) member() *member {
 	d.must(err)
 	d.t.Cleanup(reroute.Close)
 	m, inbox := &member{}, engine.NewInbox()
-	m.Session, err = kafkalog.NewSession(kafkalog.SessionConfig{
+	m.Session, err = kafkalog.NewSession(d.t.Context(), kafkalog.SessionConfig{
 		Config: d.kafka, Slot: slot, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
 		RebalanceTimeout: cfg.RebalanceTimeout,
 	}, reroute, func(in engine.Input) {

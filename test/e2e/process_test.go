@@ -62,9 +62,9 @@ func (d *deployment) environment() []string {
 		"VELTRIX_KAFKA_BROKERS="+strings.Join(cfg.Kafka.Brokers, ","),
 		"VELTRIX_REDIS_ADDRS="+strings.Join(cfg.Redis.Addrs, ","),
 		"VELTRIX_RULES_FILE="+d.rulesFile,
-		"VELTRIX_PROCESSOR_SESSION_TIMEOUT="+sessionTimeout.String(),
-		"VELTRIX_PROCESSOR_TRANSACTION_TIMEOUT="+transactionTimeout.String(),
-		"VELTRIX_NOTIFIER_SESSION_TIMEOUT="+sessionTimeout.String(),
+		"VELTRIX_PROCESSOR_SESSION_TIMEOUT="+cfg.Processor.SessionTimeout.String(),
+		"VELTRIX_PROCESSOR_TRANSACTION_TIMEOUT="+cfg.Processor.TransactionTimeout.String(),
+		"VELTRIX_NOTIFIER_SESSION_TIMEOUT="+cfg.Notifier.SessionTimeout.String(),
 	)
 	return append(own, d.env...)
 }
