@@ -82,6 +82,8 @@ var decisions = []mutant{
 	scenario("log bounds", "a log that starts after K, and so after R, is folded on", "23-log-start-passes-K", eng+"assign.go", "\tcase !trusted, meta.Applied < c.LogStart:", "\tcase !trusted:"),
 	scenario("log bounds", "a log that starts after R is replayed", "24-log-no-longer-reaches-R", eng+"assign.go", "\tcase !trusted, meta.Applied < c.LogStart:", "\tcase !trusted:"),
 	scenario("log bounds", "a rebuild begins before the log does", "24-log-no-longer-reaches-back", eng+"assign.go", "\tcase p.target.LogStart > p.promised.Start:\n\t\tm.refuse", "\tcase false:\n\t\tm.refuse"),
+	scenario("decision before restart", "a session ends for what the client says of a partition that is being decided", "26-truncated", eng+"batch.go", "\tcase in.Err != nil && p.phase != ready:", "\tcase false:"),
+	scenario("decision before restart", "a partition goes on where the client has lost its place", "26-truncated", eng+"assign.go", "\tif p.stray != \"\" {", "\tif false {"),
 	scenario("leader epoch", "records of another leader are folded on", "26-unclean-election", eng+"assign.go", "\tcase c.EpochKnown && c.EpochEnd < c.Offset:", "\tcase false:"),
 	played("manifest", "a group without offsets begins anew", eng+"assign.go", "case c.Initialized, meta.Exists", "case meta.Exists"),
 	scenario("manifest", "the first commit is not noted", "22-group-deleted", eng+"batch.go", "\t\t\tm.emit(MarkInitialized{p.id})\n", ""),
