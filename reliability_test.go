@@ -20,24 +20,19 @@ var levels = map[string]string{
 	"1": "S R", "2": "S K R", "3": "K", "4": "S K R", "5": "S R", "6": "S K", "7": "S K", "8": "S R", "9": "S R", "10": "S",
 	"11": "S R", "12": "S", "13": "R", "14": "R", "15": "S R", "16": "S R", "17": "R", "18": "S R", "19": "S", "20": "R",
 	"21": "S K R", "22": "K R", "23": "K R", "24": "S K R", "25": "K R", "26": "R", "27": "K R", "28": "K R", "29": "K R", "30": "K R",
-	"31": "K", "32": "R", "33": "R", "34": "S", "35": "K R", "36": "K R", "37": "S", "38": "S R", "39": "S", "40": "R",
+	"31": "K", "32": "K R", "33": "R", "34": "S", "35": "K R", "36": "K R", "37": "S", "38": "S R", "39": "S", "40": "R",
 	"41": "R", "41a": "K R", "41b": "R", "41c": "R", "42": "R", "43": "S R", "44": "S R",
 }
-
-// openRows are those that the page calls open, with what is missing. The list
-// only gets shorter.
-var openRows = map[string]string{}
 
 const matrixPage = "docs/reliability.md"
 
 var (
 	matrixRow  = regexp.MustCompile(`^\| (\d+[a-c]?) \|`)
-	shownAt    = regexp.MustCompile("\\b([SKR]): ((?:`[^`]+`(?:, )?)+|open)")
+	shownAt    = regexp.MustCompile("\\b([SKR]): ((?:`[^`]+`(?:, )?)+)")
 	quotedName = regexp.MustCompile("`([^`]+)`")
 )
 
-// matrixTests returns the page's rows: for each its levels with their tests,
-// "open" where there is none.
+// matrixTests returns the page's rows: for each its levels with their tests.
 func matrixTests(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	text, err := os.ReadFile(matrixPage)
@@ -65,11 +60,8 @@ func matrixTests(t *testing.T) map[string]map[string][]string {
 			for _, name := range quotedName.FindAllStringSubmatch(at[2], -1) {
 				shown[at[1]] = append(shown[at[1]], name[1])
 			}
-			if at[2] == "open" {
-				shown[at[1]] = []string{"open"}
-			}
 		}
-		if len(quotedName.FindAllString(cells[4], -1)) != len(slices.Concat(slices.Collect(maps.Values(shown))...))-strings.Count(cells[4], ": open") {
+		if len(quotedName.FindAllString(cells[4], -1)) != len(slices.Concat(slices.Collect(maps.Values(shown))...)) {
 			t.Errorf("row %s: not every test has its level: %s", m[1], cells[4])
 		}
 		rows[m[1]] = shown
@@ -87,12 +79,8 @@ func TestFailureMatrix(t *testing.T) {
 			t.Errorf("row %s is not on the page", row)
 		}
 		for level := range strings.FieldsSeq(want) {
-			open := slices.Equal(shown[level], []string{"open"})
-			switch _, listed := openRows[row+" "+level]; {
-			case len(shown[level]) == 0:
+			if len(shown[level]) == 0 {
 				t.Errorf("row %s has no test at level %s", row, level)
-			case open != listed:
-				t.Errorf("row %s at level %s: open on the page is %t, in the list %t", row, level, open, listed)
 			}
 		}
 	}
@@ -102,9 +90,7 @@ func TestFailureMatrix(t *testing.T) {
 		}
 		for level, tests := range shown {
 			for _, name := range tests {
-				if name != "open" {
-					known.check(t, row, level, name)
-				}
+				known.check(t, row, level, name)
 			}
 		}
 	}
