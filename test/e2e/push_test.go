@@ -232,8 +232,9 @@ func TestRow44ReadAgainAfterTheLedgerForgot(t *testing.T) {
 	keep := strconv.FormatInt((2 * remembered).Milliseconds(), 10) // an operator keeps the log for longer than the ledger
 	_, err := d.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &keep}}, d.kafka.Topic("notifications"))
 	d.must(err)
-	deadline := time.Now().Add(40 * time.Second)
 	first := d.start("notifier", "the first notifier")
+	first.works("veltrix_notifier_lanes", 0) // it is there: from here on, time counts
+	deadline := time.Now().Add(40 * time.Second)
 	notes := d.notify(6, deadline.Add(time.Hour-remembered))
 	want := map[string]int{}
 	for _, n := range notes {
