@@ -123,24 +123,34 @@ func pause(n int) time.Duration {
 func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slots, number int) error {
 	cfg := p.rt.Config.Processor
 	log := p.rt.Log.With("slot", number)
+	closing := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	}
+	defer func() {
+		if ctx.Err() == nil {
+			return // this process goes on with it
+		}
+		freeing, cancel := closing()
+		defer cancel()
+		if err := leases.Free(freeing, number, s.owner); err != nil {
+			log.Warn("the slot's lease stays until it ends by itself", "error", err)
+		}
+	}()
+	leased, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	go renew(leased, lost, leases, number, s.owner)
 	inbox := engine.NewInbox()
-	session, err := kafkalog.NewSession(ctx, kafkalog.SessionConfig{
+	session, err := kafkalog.NewSession(leased, kafkalog.SessionConfig{
 		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
 		RebalanceTimeout: cfg.RebalanceTimeout,
 	}, p.reroute, inbox.Put)
 	if err != nil {
-		return err
+		return ended(ctx, leased, err)
 	}
 	defer func() {
-		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		leaving, cancel := closing()
 		defer cancel()
-		stopping := ctx.Err() != nil
-		session.Close(closing, stopping && cfg.LeaveOnStop)
-		if stopping {
-			if err := leases.Free(closing, number, s.owner); err != nil {
-				log.Warn("the slot's lease stays until it ends by itself", "error", err)
-			}
-		}
+		session.Close(leaving, ctx.Err() != nil && cfg.LeaveOnStop)
 	}()
 	log.Info("joining the group", "group", p.kafka.ProcessorGroup())
 	machine := engine.New(p.fold, engine.Config{Token: p.token(), CacheBytes: int(cfg.CacheBytes) / cfg.Slots, Snapshots: true})
@@ -154,16 +164,18 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	}, inbox)
 	s.loop.Store(loop)
 
-	leased, lost := context.WithCancelCause(ctx)
-	defer lost(nil)
-	go renew(leased, lost, leases, number, s.owner)
 	err = loop.Run(leased)
 	s.mu.Lock()
 	p.count(&s.counted, loop.View())
 	s.counted = engine.Counts{}
 	s.loop.Store(nil)
 	s.mu.Unlock()
-	if cause := context.Cause(leased); err == nil && cause != nil && ctx.Err() == nil {
+	return ended(ctx, leased, err)
+}
+
+// ended is why a session ended: where that was the loss of its lease, it says so.
+func ended(ctx, leased context.Context, err error) error {
+	if cause := context.Cause(leased); cause != nil && ctx.Err() == nil {
 		return cause
 	}
 	return err

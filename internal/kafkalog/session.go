@@ -107,23 +107,13 @@ func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notif
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}
 	s.txn = txn
-	if err := s.fence(ctx); err != nil {
+	if _, _, err := txn.Client().ProducerID(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		s.Close(closing, false)
-		return nil, err
+		return nil, fmt.Errorf("take the transactional ID of slot %d: %w", cfg.Slot, err)
 	}
 	return s, nil
-}
-
-// fence takes the slot's transactional ID, within half of the slot's lease.
-func (s *Session) fence(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.SessionTimeout)
-	defer cancel()
-	if _, _, err := s.txn.Client().ProducerID(ctx); err != nil {
-		return fmt.Errorf("take the transactional ID of slot %d: %w", s.cfg.Slot, err)
-	}
-	return nil
 }
 
 // Poll implements engine.Session.

@@ -34,7 +34,7 @@ var outside = []mutant{
 	in(kafka, "require-stable", "the request does not name the partition", "TestCommittedWaitsForWhatIsPending", "positions.go", "group.Topics = append(group.Topics, t)", "_ = t"),
 	in(kafka, "KIP-890 gate", "brokers with transactions of version 1 are taken", "TestTransactionGate", "gates.go", "if levels[node] < txnVersionMin {", "if levels[node] < 0 {"),
 	in(kafka, "contiguous offsets", "what was polled is committed whatever was folded", "TestOnlyWhatWasFoldedIsCommitted", "session.go", "case ok && want.Short && want.Offset < p.Offset:", "case ok:"),
-	in(kafka, "fence at the start", "what a slot's predecessor left open stays open", "TestSessionAbortsWhatWasLeftOpen", "session.go", "if err := s.fence(ctx); err != nil {", "if err := ctx.Err(); err != nil {"),
+	in(kafka, "fence at the start", "what a slot's predecessor left open stays open", "TestSessionAbortsWhatWasLeftOpen", "session.go", "if _, _, err := txn.Client().ProducerID(ctx); err != nil {", "if err := ctx.Err(); err != nil {"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestTransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},
