@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/veltrix/veltrix/internal/rules"
+	"github.com/veltrix/veltrix/internal/service"
+)
+
+// checked is what a check says of one file; in JSON, one a line.
+type checked struct {
+	File     string    `json:"file"`
+	OK       bool      `json:"ok"`
+	Hunt     string    `json:"hunt,omitempty"`
+	Version  int       `json:"version,omitempty"`
+	Digest   string    `json:"digest,omitempty"` // what a deployment is pinned to
+	Types    []string  `json:"types,omitempty"`  // of the events that it knows
+	Problems []problem `json:"problems,omitempty"`
+}
+
+// problem is a mistake and its place; line and column count from 1 and are 0
+// where the file could not be read.
+type problem struct {
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+func checkCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "check FILE…",
+		Short: "Say everything that is wrong with rules files",
+		Long: "Compiles each file as a processor does at its start, and prints every mistake with its line, its column and,\n" +
+			"for a name that is not known, the nearest one that is. No broker and no Redis is needed.\n\n" +
+			"It ends with 0 where all files are in order, and with 78 where one is not, as a processor would.",
+		Example: "  veltrix rules check rules.yaml\n" +
+			"  veltrix rules check --json hunts/*.yaml",
+		Args: cobra.MinimumNArgs(1),
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each file")
+	cmd.RunE = func(cmd *cobra.Command, files []string) error {
+		wrong := 0
+		for _, file := range files {
+			found := check(file)
+			if !found.OK {
+				wrong++
+			}
+			if err := found.print(cmd.OutOrStdout(), asJSON); err != nil {
+				return fmt.Errorf("print what was found: %w", err)
+			}
+		}
+		if wrong > 0 {
+			return service.WithExitCode(fmt.Errorf("%d of %d rules files cannot be run", wrong, len(files)), service.ExitConfig)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func check(file string) checked {
+	found := checked{File: file}
+	program, err := rules.LoadFile(file)
+	var problems rules.Problems
+	switch {
+	case errors.As(err, &problems):
+		for _, p := range problems {
+			found.Problems = append(found.Problems, problem{p.Line, p.Column, p.Message})
+		}
+	case err != nil:
+		found.Problems = []problem{{Message: err.Error()}}
+	default:
+		schema := program.Schema()
+		found.OK, found.Hunt, found.Version, found.Digest = true, schema.Hunt, schema.Version, schema.Digest
+		for _, t := range schema.Types {
+			found.Types = append(found.Types, t.Name)
+		}
+	}
+	return found
+}
+
+func (c *checked) print(out io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(out).Encode(c)
+	}
+	if c.OK {
+		_, err := fmt.Fprintf(out, "%s: in order: hunt %s, version %d, %d types of event, digest %.12s\n", c.File, c.Hunt, c.Version, len(c.Types), c.Digest)
+		return err
+	}
+	for _, p := range c.Problems {
+		at := fmt.Sprintf("%s:%d:%d", c.File, p.Line, p.Column)
+		if p.Line == 0 {
+			at = c.File
+		}
+		if _, err := fmt.Fprintf(out, "%s: %s\n", at, p.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
