@@ -25,7 +25,7 @@ func joined(t *testing.T, cfg kafkalog.Config) *kafkalog.Session {
 	t.Cleanup(rerouter.Close)
 	assigned := make(chan engine.Input, 100)
 	session, err := kafkalog.NewSession(withTimeout(t), kafkalog.SessionConfig{
-		Config: cfg, SessionTimeout: 10 * time.Second, TransactionTimeout: 5 * time.Second, RebalanceTimeout: 10 * time.Second,
+		Config: cfg, SessionTimeout: 10 * time.Second, TransactionTimeout: 5 * time.Second, RebalanceTimeout: 10 * time.Second, Fence: true,
 	}, rerouter, func(in engine.Input) { assigned <- in })
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,9 @@ type SessionConfig struct {
 	SessionTimeout     time.Duration
 	TransactionTimeout time.Duration // shorter than SessionTimeout
 	RebalanceTimeout   time.Duration
+	// Fence takes the transactional ID at once. It is for a slot whose process may
+	// have died; see NewSession.
+	Fence bool
 }
 
 // ProcessorGroup returns the consumer group of the processors.
@@ -54,14 +57,16 @@ type Session struct {
 // closeTimeout bounds the closing of a session that never began.
 const closeTimeout = 5 * time.Second
 
-// NewSession joins the group and takes the slot's transactional ID: what its
-// predecessor left open is aborted before NewSession returns. The client would do
-// so only before its first output, which waits for the committed offsets, which
-// wait for that transaction.
+// NewSession joins the group. notify is told of assignments and revocations, in
+// their order, before records of newly assigned partitions can be polled; those
+// start paused. reroute writes to the events topic.
 //
-// notify is told of assignments and revocations, in their order, before records
-// of newly assigned partitions can be polled; those start paused. reroute writes
-// to the events topic.
+// With Fence, what the slot's predecessor left open is aborted before NewSession
+// returns. The client would do so only before its first output, which waits for
+// the committed offsets, which wait for that transaction. A session that replaces
+// another one of its process does without: it comes when brokers come and go, and
+// an abort that meets a partition without a leader leaves its records to be
+// committed by the ID's next transaction (see docs/reliability.md).
 func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
 	s := &Session{cfg: cfg, reroute: reroute}
 	s.topics[engine.Notifications] = cfg.Topic("notifications")
@@ -107,6 +112,9 @@ func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notif
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}
 	s.txn = txn
+	if !cfg.Fence {
+		return s, nil
+	}
 	if _, _, err := txn.Client().ProducerID(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
