@@ -14,21 +14,14 @@ import (
 
 // checked is what a check says of one file; in JSON, one a line.
 type checked struct {
-	File     string    `json:"file"`
-	OK       bool      `json:"ok"`
-	Hunt     string    `json:"hunt,omitempty"`
-	Version  int       `json:"version,omitempty"`
-	Digest   string    `json:"digest,omitempty"` // what a deployment is pinned to
-	Types    []string  `json:"types,omitempty"`  // of the events that it knows
-	Problems []problem `json:"problems,omitempty"`
-}
-
-// problem is a mistake and its place; line and column count from 1 and are 0
-// where the file could not be read.
-type problem struct {
-	Line    int    `json:"line"`
-	Column  int    `json:"column"`
-	Message string `json:"message"`
+	File    string   `json:"file"`
+	OK      bool     `json:"ok"`
+	Hunt    string   `json:"hunt,omitempty"`
+	Version int      `json:"version,omitempty"`
+	Digest  string   `json:"digest,omitempty"` // what a deployment is pinned to
+	Types   []string `json:"types,omitempty"`  // of the events that it knows
+	// Problems have line and column 0 where the file could not be read.
+	Problems rules.Problems `json:"problems,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -66,14 +59,10 @@ func checkCommand() *cobra.Command {
 func check(file string) checked {
 	found := checked{File: file}
 	program, err := rules.LoadFile(file)
-	var problems rules.Problems
 	switch {
-	case errors.As(err, &problems):
-		for _, p := range problems {
-			found.Problems = append(found.Problems, problem{p.Line, p.Column, p.Message})
-		}
+	case errors.As(err, &found.Problems):
 	case err != nil:
-		found.Problems = []problem{{Message: err.Error()}}
+		found.Problems = rules.Problems{{Message: err.Error()}}
 	default:
 		schema := program.Schema()
 		found.OK, found.Hunt, found.Version, found.Digest = true, schema.Hunt, schema.Version, schema.Digest
@@ -93,11 +82,11 @@ func (c *checked) print(out io.Writer, asJSON bool) error {
 		return err
 	}
 	for _, p := range c.Problems {
-		at := fmt.Sprintf("%s:%d:%d", c.File, p.Line, p.Column)
+		said := p.Error()
 		if p.Line == 0 {
-			at = c.File
+			said = c.File + ": " + p.Message
 		}
-		if _, err := fmt.Fprintf(out, "%s: %s\n", at, p.Message); err != nil {
+		if _, err := fmt.Fprintln(out, said); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,10 @@ const problemsShown = 100
 // Problem is one mistake in a rules file. Line and Column count from 1, columns
 // in characters.
 type Problem struct {
-	File         string
-	Line, Column int
-	Message      string
+	File    string `json:"-"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
 }
 
 // Error returns "file:line:column: message".
