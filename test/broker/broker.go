@@ -121,7 +121,7 @@ func StartDir(dir string, opts Options) (*Cluster, error) {
 
 func (c *Cluster) start() error {
 	each := 2 + c.opts.Lanes
-	ports, err := freePorts(each * c.opts.Nodes)
+	ports, err := FreePorts(each * c.opts.Nodes)
 	if err != nil {
 		return err
 	}

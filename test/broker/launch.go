@@ -67,9 +67,9 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// freePorts picks ports below the range the kernel takes for outgoing
+// FreePorts picks ports below the range the kernel takes for outgoing
 // connections, so that a node finds its ports free again at a restart.
-func freePorts(n int) ([]int, error) {
+func FreePorts(n int) ([]int, error) {
 	const low, high, tries = 15000, 32000, 1000
 	var ports []int
 	for range tries {

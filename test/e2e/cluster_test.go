@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/veltrix/veltrix/internal/testredis"
+	"github.com/veltrix/veltrix/test/broker"
 )
 
 const clusterSlots = 16_384
@@ -25,8 +26,12 @@ type node struct {
 // cluster starts a Redis Cluster of two masters with half of the slots each.
 func cluster(t *testing.T) (nodes [2]*node) {
 	t.Helper()
+	ports, err := broker.FreePorts(2 * len(nodes))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range nodes {
-		port, bus := freePort(t), freePort(t)
+		port, bus := strconv.Itoa(ports[2*i]), strconv.Itoa(ports[2*i+1])
 		server := testredis.Start(t, map[string]string{
 			"port": port, "bind": "127.0.0.1", "cluster-enabled": "yes", "cluster-port": bus, "cluster-announce-ip": "127.0.0.1",
 		})
@@ -57,16 +62,6 @@ func cluster(t *testing.T) (nodes [2]*node) {
 			t.Fatalf("%d of %d nodes see a whole cluster", whole, len(nodes))
 		}
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 func (n *node) must(t *testing.T, args ...any) any {

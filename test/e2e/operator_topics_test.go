@@ -3,8 +3,6 @@ package e2e
 import (
 	"strings"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // TestTopicsAreNotChangedUnasked applies topics as a script does: what is missing
@@ -20,12 +18,11 @@ func TestTopicsAreNotChangedUnasked(t *testing.T) {
 		t.Errorf("a second time it printed %s", out)
 	}
 
-	topic, shorter := d.kafka.Topic("events"), "3600000"
-	_, err := d.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &shorter}}, topic)
-	d.must(err)
+	const shorter = "3600000"
+	d.configure("events", "retention.ms", shorter)
 	retention := func() string {
 		t.Helper()
-		all, err := d.admin.DescribeTopicConfigs(t.Context(), topic)
+		all, err := d.admin.DescribeTopicConfigs(t.Context(), d.kafka.Topic("events"))
 		d.must(err)
 		for _, c := range all[0].Configs {
 			if c.Key == "retention.ms" {

@@ -230,8 +230,7 @@ func TestRow44ReadAgainAfterTheLedgerForgot(t *testing.T) {
 	p := d.webhook()
 	remembered := d.rt.Config.Notifier.LedgerRetention
 	keep := strconv.FormatInt((2 * remembered).Milliseconds(), 10) // an operator keeps the log for longer than the ledger
-	_, err := d.admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "retention.ms", Value: &keep}}, d.kafka.Topic("notifications"))
-	d.must(err)
+	d.configure("notifications", "retention.ms", keep)
 	first := d.start("notifier", "the first notifier")
 	first.works("veltrix_notifier_lanes", 0) // it is there: from here on, time counts
 	deadline := time.Now().Add(40 * time.Second)

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"sync"
 	"testing"
 	"time"
 
@@ -19,34 +18,17 @@ func TestRow32KilledInsideATransaction(t *testing.T) {
 		const long = time.Minute
 		d.rt.Config.Processor.SessionTimeout, d.rt.Config.Processor.TransactionTimeout = long, long-time.Second
 		d.env = append(d.env, "VELTRIX_PROCESSOR_INSTANCE=a", "VELTRIX_PROCESSOR_SLOTS=1")
-		reached, killed := make(chan struct{}), make(chan struct{})
-		var first sync.Once
-		release := sync.OnceFunc(func() { close(killed) })
-		t.Cleanup(release)
-		at.proxy.On(kmsg.EndTxn, proxy.Rule{Before: func(req kmsg.Request) kmsg.Response {
-			if end := req.(*kmsg.EndTxnRequest); !isProcessor(end.TransactionalID) {
-				return nil
-			}
-			held := false
-			first.Do(func() { held = true })
-			if !held {
-				return nil
-			}
-			close(reached)
-			<-killed
+		held := newGate(t)
+		onCommit(at.proxy, 1, proxy.Rule{Before: func(req kmsg.Request) kmsg.Response {
+			close(held.reached)
+			<-held.open
 			return req.ResponseKind() // nobody hears it, and the broker never saw the request
 		}})
 		p := d.start("processor", "the killed processor")
 		d.must(d.send(t.Context(), d.client(), sent))
-		select {
-		case <-reached:
-		case <-p.Done():
-			t.Fatal("it ended by itself")
-		case <-time.After(stall):
-			t.Fatal("no transaction came to its end")
-		}
+		held.wait(d)
 		p.Kill()
-		release()
+		held.opened()
 		began := time.Now()
 		p = d.start("processor", "its successor")
 		p.works("veltrix_processor_records_total", 1)

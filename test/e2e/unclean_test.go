@@ -49,10 +49,10 @@ func (d *deployment) led(leader int32, inSync []int32) (bool, string) {
 	return true, ""
 }
 
-// configure sets a setting of the events topic.
-func (d *deployment) configure(name, value string) {
+// configure sets a setting of a topic.
+func (d *deployment) configure(topic, name, value string) {
 	d.t.Helper()
-	answers, err := d.admin.AlterTopicConfigs(d.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, d.kafka.Topic("events"))
+	answers, err := d.admin.AlterTopicConfigs(d.t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, d.kafka.Topic(topic))
 	d.must(err)
 	for _, a := range answers {
 		d.must(a.Err)
@@ -70,12 +70,12 @@ func TestRow26UncleanElection(t *testing.T) {
 	cluster := broker.Start(t, broker.Options{Nodes: 3, HeapMiB: 320})
 	d, sent := flights(t, place{brokers: cluster.Addrs, redis: testredis.Start(t, nil).Addr, copies: 3}, 2, 900)
 	d.replicated(1, 2) // the third only keeps the quorum, the commits and what was produced
-	d.configure("min.insync.replicas", "1")
+	d.configure("events", "min.insync.replicas", "1")
 	p, stop := d.processor()
 	cl := d.client()
 	d.must(d.send(t.Context(), cl, sent[:300]))
 	d.processed()
-	d.configure("unclean.leader.election.enable", "true") // no processor would have started
+	d.configure("events", "unclean.leader.election.enable", "true") // no processor would have started
 
 	cluster.Kill(2)
 	d.leads(1, 1)
@@ -102,7 +102,7 @@ func TestRow26UncleanElection(t *testing.T) {
 		})
 	}
 	stop()
-	d.configure("unclean.leader.election.enable", "false")
+	d.configure("events", "unclean.leader.election.enable", "false")
 	d.refusals(want)
 	for partition, was := range before {
 		if now := d.untouched(partition); now != was {
