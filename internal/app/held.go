@@ -52,3 +52,14 @@ func (p *Processor) heldBack(ctx context.Context, topic string, st engine.Status
 	log.Warn("records are held back by a transaction that does not end", "records", behind, "for", time.Since(at.since).Round(time.Second).String(),
 		"fix", "end it where it was begun, or with kafka-transactions.sh abort; keep transactional producers away from the events topic")
 }
+
+// leftOpen tells of a transaction that a broker had forgotten to end.
+func (p *Processor) leftOpen(t kafkalog.LeftOpen) {
+	end := "abort"
+	if t.Committed {
+		end = "commit"
+	}
+	p.rt.Metrics.Processor.LeftOpen.WithLabelValues(end).Inc()
+	p.rt.Log.Warn("a transaction was ended that its coordinator had left open in a partition of the outputs", "topic", t.Topic, "partition", t.Partition,
+		"transactional_id", t.ID, "producer_id", t.ProducerID, "start", t.Start, "end", end)
+}

@@ -83,7 +83,7 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		number, err := leases.Acquire(ctx, s.owner)
 		if err == nil {
 			began := time.Now()
-			err = p.session(ctx, s, leases, number, n == 0)
+			err = p.session(ctx, s, leases, number)
 			if time.Since(began) > time.Minute {
 				n = 0
 			}
@@ -119,9 +119,8 @@ func pause(n int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// session runs one session of the group from joining to leaving. first says that
-// this process has had none: its predecessor may have died inside a transaction.
-func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slots, number int, first bool) error {
+// session runs one session of the group from joining to leaving.
+func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slots, number int) error {
 	cfg := p.rt.Config.Processor
 	log := p.rt.Log.With("slot", number)
 	closing := func() (context.Context, context.CancelFunc) {
@@ -143,8 +142,8 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 	inbox := engine.NewInbox()
 	session, err := kafkalog.NewSession(leased, kafkalog.SessionConfig{
 		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
-		RebalanceTimeout: cfg.RebalanceTimeout, Fence: first,
-	}, p.reroute, inbox.Put)
+		RebalanceTimeout: cfg.RebalanceTimeout, OnLeftOpen: p.leftOpen,
+	}, p.positions, p.reroute, inbox.Put)
 	if err != nil {
 		return ended(ctx, leased, err)
 	}

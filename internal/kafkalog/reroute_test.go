@@ -18,15 +18,25 @@ import (
 // joined returns a session that has its partitions.
 func joined(t *testing.T, cfg kafkalog.Config) *kafkalog.Session {
 	t.Helper()
+	return joinedAs(t, cfg, 0)
+}
+
+func joinedAs(t *testing.T, cfg kafkalog.Config, slot int) *kafkalog.Session {
+	t.Helper()
 	rerouter, err := kafkalog.NewRerouter(cfg, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(rerouter.Close)
+	positions, err := kafkalog.NewPositions(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(positions.Close)
 	assigned := make(chan engine.Input, 100)
 	session, err := kafkalog.NewSession(withTimeout(t), kafkalog.SessionConfig{
-		Config: cfg, SessionTimeout: 10 * time.Second, TransactionTimeout: 5 * time.Second, RebalanceTimeout: 10 * time.Second, Fence: true,
-	}, rerouter, func(in engine.Input) { assigned <- in })
+		Config: cfg, Slot: slot, SessionTimeout: 10 * time.Second, TransactionTimeout: 5 * time.Second, RebalanceTimeout: 10 * time.Second,
+	}, positions, rerouter, func(in engine.Input) { assigned <- in })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,8 @@ type SessionConfig struct {
 	SessionTimeout     time.Duration
 	TransactionTimeout time.Duration // shorter than SessionTimeout
 	RebalanceTimeout   time.Duration
-	// Fence takes the transactional ID at once. It is for a slot whose process may
-	// have died; see NewSession.
-	Fence bool
+	// OnLeftOpen is told of each transaction that was ended for its coordinator; may be nil.
+	OnLeftOpen func(LeftOpen)
 }
 
 // ProcessorGroup returns the consumer group of the processors.
@@ -40,6 +39,11 @@ func (c Config) transactionalID(name string) string {
 	return id
 }
 
+// slotIDs is what the transactional IDs of all slots begin with, slotID this slot's.
+func (c SessionConfig) slotIDs() string { return c.Prefix + ".processor." }
+
+func (c SessionConfig) slotID() string { return c.transactionalID(fmt.Sprintf("processor.%d", c.Slot)) }
+
 func (c SessionConfig) instanceID() string { return fmt.Sprintf("%s.processor.%d", c.Prefix, c.Slot) }
 
 // Session implements engine.Session on a group transact session: one group
@@ -48,6 +52,7 @@ type Session struct {
 	cfg      SessionConfig
 	txn      *kgo.GroupTransactSession
 	reroute  *Rerouter
+	open     leftOpen
 	topics   [3]string // by engine.Topic
 	held     bool      // records were polled since the last Release
 	mu       sync.Mutex
@@ -61,13 +66,10 @@ const closeTimeout = 5 * time.Second
 // their order, before records of newly assigned partitions can be polled; those
 // start paused. reroute writes to the events topic.
 //
-// With Fence, what the slot's predecessor left open is aborted before NewSession
-// returns. The client would do so only before its first output, which waits for
-// the committed offsets, which wait for that transaction. A session that replaces
-// another one of its process does without: it comes when brokers come and go, and
-// an abort that meets a partition without a leader leaves its records to be
-// committed by the ID's next transaction (see docs/reliability.md).
-func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
+// What the slot's predecessor left open is aborted before NewSession returns. The
+// client would do so only before its first output, which waits for the committed
+// offsets, which wait for that transaction.
+func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, reroute *Rerouter, notify func(engine.Input)) (*Session, error) {
 	s := &Session{cfg: cfg, reroute: reroute}
 	s.topics[engine.Notifications] = cfg.Topic("notifications")
 	s.topics[engine.Rejected] = cfg.Topic("rejected")
@@ -100,7 +102,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notif
 		kgo.OnPartitionsAssigned(assigned),
 		kgo.OnPartitionsRevoked(revoked),
 		kgo.OnPartitionsLost(revoked),
-		kgo.TransactionalID(cfg.transactionalID(fmt.Sprintf("processor.%d", cfg.Slot))),
+		kgo.TransactionalID(cfg.slotID()),
 		kgo.TransactionTimeout(cfg.TransactionTimeout),
 		kgo.RetryTimeout(cfg.RebalanceTimeout+cfg.SessionTimeout), // longer than a rebalance
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
@@ -112,9 +114,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, reroute *Rerouter, notif
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}
 	s.txn = txn
-	if !cfg.Fence {
-		return s, nil
-	}
+	s.open = leftOpen{cfg: cfg, cl: txn.Client(), positions: positions, looked: map[outputPartition]look{}}
 	if _, _, err := txn.Client().ProducerID(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
@@ -199,6 +199,9 @@ func (s *Session) Begin() error {
 
 // Produce implements engine.Session.
 func (s *Session) Produce(ctx context.Context, outputs []engine.Output) error {
+	if err := s.open.settle(ctx, &s.topics, outputs); err != nil {
+		return err
+	}
 	var rerouted []*kgo.Record
 	for i := range outputs {
 		r := s.record(&outputs[i])
@@ -257,6 +260,9 @@ func (s *Session) End(ctx context.Context, commit bool, offsets map[int32]engine
 		return s.stamp(req, offsets)
 	})
 	committed, err := s.txn.End(ctx, kgo.TransactionEndTry(commit))
+	if !committed {
+		s.open.forget()
+	}
 	if errors.Is(err, kerr.FencedInstanceID) {
 		return committed, fmt.Errorf("end the transaction: %w: %w", engine.ErrFenced, err)
 	}

@@ -80,6 +80,7 @@ type ProcessorMetrics struct {
 	SnapshotLag    gaugeVec   // partition
 	Headroom       gaugeVec   // partition
 	HeldBack       gaugeVec   // partition
+	LeftOpen       counterVec // end: commit, abort
 	Refused        gaugeVec   // partition, reason
 	Rerouted       counterVec // source
 	Sessions       counterVec // reason
@@ -198,6 +199,7 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		Snapshots:      d.counters("snapshots_total", "Snapshots of a partition's state, by result: saved or restored.", "result"),
 		SnapshotLag:    d.gauges("snapshot_lag_records", "Records between a partition's newest snapshot (without one: the start of its state) and its applied offset: what a rebuild has to fold.", "partition"),
 		HeldBack:       d.gauges("held_back_records", "Records behind a partition's last stable offset: a transaction before them is open, and nobody sees them. The lag does not count them.", "partition"),
+		LeftOpen:       d.counters("left_open_transactions_total", "Transactions that their coordinator had ended without telling a partition of the outputs, and that were ended there, by what they ended with: commit or abort.", "end"),
 		Headroom:       d.gauges("headroom_records", "Records between the log's start and a partition's newest snapshot (without one: the start of its state). Below 0, a lost view cannot be built anew.", "partition"),
 		Refused:        d.gauges("refused", "1 for a partition that is refused: processing it could lose or double events. The log names the fix.", "partition", "reason"),
 		Rerouted:       d.counters("rerouted_total", "Records found on a partition that is not their participant's and appended to the right one, by the event's source.", "source"),

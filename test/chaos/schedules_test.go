@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"os"
 	"slices"
 	"testing"
 )
@@ -14,7 +15,21 @@ const (
 // TestSchedules plays every directed schedule, and a sample of seeds, with real
 // processes on real brokers and a real Redis.
 func TestSchedules(t *testing.T) {
-	env, err := Start(t.TempDir(), 2)
+	// A failed schedule's logs, the brokers' too, are left for whoever has to explain it.
+	dir, err := os.MkdirTemp("", "veltrix-schedules-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the logs are in %s", dir)
+			return
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	env, err := Start(dir, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

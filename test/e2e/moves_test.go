@@ -99,7 +99,7 @@ func (d *deployment) member() *member {
 	m.Session, err = kafkalog.NewSession(d.t.Context(), kafkalog.SessionConfig{
 		Config: d.kafka, Slot: slot, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
 		RebalanceTimeout: cfg.RebalanceTimeout,
-	}, reroute, func(in engine.Input) {
+	}, d.positions, reroute, func(in engine.Input) {
 		if in, ok := in.(engine.Revoked); ok {
 			m.mu.Lock()
 			m.revoked = append(m.revoked, in.Partitions...)

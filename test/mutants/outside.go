@@ -35,6 +35,12 @@ var outside = []mutant{
 	in(kafka, "KIP-890 gate", "brokers with transactions of version 1 are taken", "TestTransactionGate", "gates.go", "if levels[node] < txnVersionMin {", "if levels[node] < 0 {"),
 	in(kafka, "contiguous offsets", "what was polled is committed whatever was folded", "TestOnlyWhatWasFoldedIsCommitted", "session.go", "case ok && want.Short && want.Offset < p.Offset:", "case ok:"),
 	in(kafka, "fence at the start", "what a slot's predecessor left open stays open", "TestSessionAbortsWhatWasLeftOpen", "session.go", "if _, _, err := txn.Client().ProducerID(ctx); err != nil {", "if err := ctx.Err(); err != nil {"),
+	in(kafka, "left open", "nobody looks for what a coordinator left open", "TestLeftOpen", "leftopen.go", "	if len(epochs) == 0 {", "	if len(epochs) >= 0 {"),
+	in(kafka, "left open", "what is left open is aborted, whatever the committed offset says", "TestLeftOpen", "leftopen.go",
+		"return !k.Absent && cause < k.Offset && !again, nil", "return false, nil"),
+	in(kafka, "left open", "a committed offset alone says that it was committed", "TestLeftOpen", "leftopen.go", "cause < k.Offset && !again, nil", "cause < k.Offset, nil"),
+	in(kafka, "left open", "what other slots left open stays so", "TestLeftOpen", "leftopen.go",
+		"		case t.ended():", "		case t.ended() && t.ID == l.cfg.slotID():"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestTransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},

@@ -1,0 +1,241 @@
+package kafkalog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/wire"
+	"github.com/veltrix/veltrix/test/broker"
+)
+
+// leftOpen is a cluster in which the notifications are on the first broker alone.
+type leftOpen struct {
+	*testing.T
+	cluster *broker.Cluster
+	cfg     kafkalog.Config
+	slot    int // of the sessions that come after the first
+	next    *kafkalog.Session
+}
+
+// TestLeftOpen lets a transaction end while a partition that it wrote to has no
+// leader. The coordinator takes that partition for deleted and leaves its marker
+// out: the records belong to the next transaction of the same ID there.
+func TestLeftOpen(t *testing.T) {
+	t.Parallel()
+	c := broker.Start(t, broker.Options{Nodes: 3, HeapMiB: 256, Config: map[string]string{"broker.session.timeout.ms": "3000"}})
+	for _, test := range []struct {
+		name string
+		// play writes with the first slot, takes the leader away with leaderless,
+		// and goes on with one of the slots.
+		play func(*leftOpen)
+		want string
+	}{
+		{"an abort is not committed with the next", func(l *leftOpen) {
+			first := l.first()
+			l.leaderless(func() { l.leave(first) })
+			l.transact(l.next, "second", nil, true)
+		}, "second"},
+		{"a commit is not aborted with the next", func(l *leftOpen) {
+			first := l.first()
+			l.leaderless(func() {
+				l.end(first, done, true)
+				l.leave(first)
+			})
+			l.transact(l.next, "second", nil, false)
+			l.transact(l.next, "third", nil, true)
+		}, "first third"},
+		{"nobody waits for a slot that does not come back", func(l *leftOpen) {
+			first := l.first()
+			l.slot = 1
+			l.leaderless(func() { l.leave(first) })
+			l.transact(l.next, "second", nil, true)
+		}, "second"},
+		{"what was written again is not committed twice", func(l *leftOpen) {
+			l.leave(l.first())
+			l.slot = 1
+			other := l.polled()
+			l.transact(other, "second", done, true)
+			l.leaderless(func() { l.leave(other) })
+			l.transact(l.next, "third", nil, true)
+		}, "second third"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := &leftOpen{T: t, cluster: c, cfg: kafkalog.Config{Brokers: c.Addrs, Prefix: fmt.Sprintf("left.%d", runs.Add(1))}}
+			assigned(t, l.cfg, "events", 1, 2, 3)
+			assigned(t, l.cfg, "rejected", 1, 2, 3)
+			assigned(t, l.cfg, "notifications", 1)
+			cl := newClient(t, l.cfg, kgo.DefaultProduceTopic(l.cfg.Topic("events")))
+			for range events {
+				if err := cl.ProduceSync(withTimeout(t), kgo.StringRecord("{}")).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			test.play(l)
+			if got := committedValues(t, l.cfg, "notifications"); got != test.want {
+				t.Errorf("a reader of what was committed has %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// events are in the log; the last of them causes every output.
+const events = 8
+
+var done = map[int32]engine.Commit{0: {Offset: events, Metadata: "stamp"}}
+
+// leaderless takes the first broker away, for the notifications to have no leader,
+// until the first slot's transaction has ended. Then another session joins.
+func (l *leftOpen) leaderless(meanwhile func()) {
+	l.Helper()
+	l.cluster.Kill(1)
+	leaderOf(l.T, l.cfg, "notifications", -1)
+	meanwhile()
+	l.next = joinedAs(l.T, l.cfg, l.slot) // which ends what its own slot had open
+	l.awaitEnd()
+	if err := l.cluster.Restart(1); err != nil {
+		l.Fatal(err)
+	}
+	leaderOf(l.T, l.cfg, "notifications", 1)
+}
+
+// polled returns a session that holds all events.
+func (l *leftOpen) polled() *kafkalog.Session {
+	l.Helper()
+	s := joinedAs(l.T, l.cfg, l.slot)
+	s.Resume(0)
+	for n := 0; n < events; {
+		polled, err := s.Poll(withTimeout(l.T), 100)
+		if err != nil {
+			l.Fatal(err)
+		}
+		for _, run := range polled {
+			n += len(run.Records)
+		}
+	}
+	return s
+}
+
+// first returns a session inside a transaction that has written.
+func (l *leftOpen) first() *kafkalog.Session {
+	l.Helper()
+	s := l.polled()
+	l.write(s, "first")
+	return s
+}
+
+func (l *leftOpen) leave(s *kafkalog.Session) {
+	ctx, cancel := context.WithTimeout(l.Context(), time.Second)
+	defer cancel()
+	s.Close(ctx, true)
+}
+
+func (l *leftOpen) write(s *kafkalog.Session, value string) {
+	l.Helper()
+	if err := errors.Join(s.Begin(), s.Produce(withTimeout(l.T), []engine.Output{output(value, events-1)})); err != nil {
+		l.Fatal(err)
+	}
+	s.Release()
+}
+
+func (l *leftOpen) end(s *kafkalog.Session, offsets map[int32]engine.Commit, commit bool) {
+	l.Helper()
+	if committed, err := s.End(withTimeout(l.T), commit, offsets); err != nil || committed != commit {
+		l.Fatalf("committed: %t, %v", committed, err)
+	}
+}
+
+func (l *leftOpen) transact(s *kafkalog.Session, value string, offsets map[int32]engine.Commit, commit bool) {
+	l.Helper()
+	l.write(s, value)
+	l.end(s, offsets, commit)
+}
+
+// awaitEnd waits for the coordinator to be done with the first slot's transaction.
+func (l *leftOpen) awaitEnd() {
+	l.Helper()
+	adm := kadm.NewClient(newClient(l.T, l.cfg))
+	for ctx := withTimeout(l.T); ; time.Sleep(100 * time.Millisecond) {
+		id := l.cfg.Prefix + ".processor.0"
+		described, err := adm.DescribeTransactions(ctx, id)
+		if state := described[id].State; strings.HasPrefix(state, "Complete") || state == "Empty" {
+			return
+		}
+		if ctx.Err() != nil {
+			l.Fatalf("%s does not end: %v, %v", id, described, err)
+		}
+	}
+}
+
+func output(value string, cause int64) engine.Output {
+	return engine.Output{
+		Topic: engine.Notifications, Key: []byte("p"), Value: []byte(value),
+		Headers: []wire.Header{{Key: wire.HeaderSourceOffset, Value: strconv.AppendInt(nil, cause, 10)}},
+	}
+}
+
+// assigned makes a topic of one partition with its replicas on these nodes.
+func assigned(t *testing.T, cfg kafkalog.Config, topic string, nodes ...int32) {
+	t.Helper()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = cfg.Topic(topic), -1, -1
+	p := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+	p.Replicas = nodes
+	rt.ReplicaAssignment = append(rt.ReplicaAssignment, p)
+	req.Topics = append(req.Topics, rt)
+	resp, err := req.RequestWith(withTimeout(t), newClient(t, cfg))
+	if err == nil {
+		err = kerr.ErrorForCode(resp.Topics[0].ErrorCode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func leaderOf(t *testing.T, cfg kafkalog.Config, topic string, want int32) {
+	t.Helper()
+	adm := kadm.NewClient(newClient(t, cfg))
+	for ctx := withTimeout(t); ; time.Sleep(100 * time.Millisecond) {
+		topics, err := adm.ListTopics(ctx, cfg.Topic(topic))
+		if err == nil && topics[cfg.Topic(topic)].Partitions[0].Leader == want {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%s is not led by %d: %v, %v", topic, want, topics, err)
+		}
+	}
+}
+
+// committedValues reads partition 0 of a topic up to its last stable offset.
+func committedValues(t *testing.T, cfg kafkalog.Config, topic string) string {
+	t.Helper()
+	ctx := withTimeout(t)
+	cl := newClient(t, cfg, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic(topic): {0: kgo.NewOffset().AtStart()}}))
+	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, cfg.Topic(topic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, _ := ends.Lookup(cfg.Topic(topic), 0)
+	var all []string
+	for next := int64(0); next < end.Offset-1; { // the last is a marker
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) { all, next = append(all, string(r.Value)), r.Offset+1 })
+	}
+	return strings.Join(all, " ")
+}
