@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	// What is done with it. These declare what they need of the world.
 	"internal/engine":   {"internal/participant", "internal/wire"},
 	"internal/fold":     {"internal/participant", "internal/wire", "internal/engine"},
+	"internal/fixture":  {"internal/participant", "internal/rules", "internal/wire", "internal/engine", "internal/fold"},
 	"internal/ingest":   {"internal/participant", "internal/wire"},
 	"internal/delivery": {"internal/participant", "internal/wire"},
 	"internal/repair":   {"internal/participant", "internal/wire", "internal/engine", "internal/fold"},
@@ -103,9 +104,9 @@ var pure = map[string][]string{
 	"internal/participant": nil,
 	"internal/rules":       {"load.go"}, // reads the file it is given
 	// The loop performs the machine's effects; its inbox waits for their results.
-	"internal/engine": {"loop.go", "perform.go", "chores.go", "inbox.go"},
-	"internal/fold":   nil,
-	"internal/wire":   nil,
+	"internal/engine":  {"loop.go", "perform.go", "chores.go", "inbox.go"},
+	"internal/fold":    nil,
+	"internal/wire":    nil,
 }
 
 const (

@@ -17,10 +17,10 @@ import (
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "rules",
-		Short:   "Check rules, and change those that a deployment runs",
-		Example: "  veltrix rules check rules.yaml\n  veltrix rules promote --from v1.yaml --rules-file v2.yaml --dry-run",
+		Short:   "Check and test rules, and change those that a deployment runs",
+		Example: "  veltrix rules check rules.yaml\n  veltrix rules test rules.test.yaml\n  veltrix rules promote --from v1.yaml --rules-file v2.yaml --dry-run",
 	}
-	cmd.AddCommand(checkCommand(), promoteCommand())
+	cmd.AddCommand(checkCommand(), testCommand(), promoteCommand())
 	return cmd
 }
 

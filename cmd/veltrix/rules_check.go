@@ -22,6 +22,8 @@ type checked struct {
 	Types   []string `json:"types,omitempty"`  // of the events that it knows
 	// Problems have line and column 0 where the file could not be read.
 	Problems rules.Problems `json:"problems,omitempty"`
+	// Warnings are what is allowed and looks like a mistake.
+	Warnings rules.Problems `json:"warnings,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -31,18 +33,23 @@ func checkCommand() *cobra.Command {
 		Short: "Say everything that is wrong with rules files",
 		Long: "Compiles each file as a processor does at its start, and prints every mistake with its line, its column and,\n" +
 			"for a name that is not known, the nearest one that is. No broker and no Redis is needed.\n\n" +
-			"It ends with 0 where all files are in order, and with 78 where one is not, as a processor would.",
+			"What is allowed and looks like a mistake, such as a rule that never runs, is a warning.\n\n" +
+			"It ends with 0 where all files are in order, with 2 where there are warnings only, and with 78 where one cannot\n" +
+			"be run, as a processor would.",
 		Example: "  veltrix rules check rules.yaml\n" +
 			"  veltrix rules check --json hunts/*.yaml",
 		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each file")
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		wrong := 0
+		wrong, warned := 0, 0
 		for _, file := range files {
 			found := check(file)
-			if !found.OK {
+			switch {
+			case !found.OK:
 				wrong++
+			case len(found.Warnings) > 0:
+				warned++
 			}
 			if err := found.print(cmd.OutOrStdout(), asJSON); err != nil {
 				return fmt.Errorf("print what was found: %w", err)
@@ -50,6 +57,9 @@ func checkCommand() *cobra.Command {
 		}
 		if wrong > 0 {
 			return service.WithExitCode(fmt.Errorf("%d of %d rules files cannot be run", wrong, len(files)), service.ExitConfig)
+		}
+		if warned > 0 {
+			return service.WithExitCode(fmt.Errorf("%d of %d rules files have warnings", warned, len(files)), service.ExitWarnings)
 		}
 		return nil
 	}
@@ -65,6 +75,7 @@ func check(file string) checked {
 		found.Problems = rules.Problems{{Message: err.Error()}}
 	default:
 		schema := program.Schema()
+		found.Warnings = program.Warnings()
 		found.OK, found.Hunt, found.Version, found.Digest = true, schema.Hunt, schema.Version, schema.Digest
 		for _, t := range schema.Types {
 			found.Types = append(found.Types, t.Name)
@@ -78,8 +89,14 @@ func (c *checked) print(out io.Writer, asJSON bool) error {
 		return json.NewEncoder(out).Encode(c)
 	}
 	if c.OK {
-		_, err := fmt.Fprintf(out, "%s: in order: hunt %s, version %d, %d types of event, digest %.12s\n", c.File, c.Hunt, c.Version, len(c.Types), c.Digest)
-		return err
+		if _, err := fmt.Fprintf(out, "%s: in order: hunt %s, version %d, %d types of event, digest %.12s\n", c.File, c.Hunt, c.Version, len(c.Types), c.Digest); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Warnings {
+		if _, err := fmt.Fprintf(out, "%s:%d:%d: warning: %s\n", p.File, p.Line, p.Column, p.Message); err != nil {
+			return err
+		}
 	}
 	for _, p := range c.Problems {
 		said := p.Error()

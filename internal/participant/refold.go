@@ -137,7 +137,7 @@ func (f *Fold) announce(who string, t *Entry, out *Outcome) []Emission {
 // emit appends one notification.
 func (f *Fold) emit(who string, t *Entry, m *Emission, op Op, n *Notice, out *Outcome) {
 	out.Notifications = append(out.Notifications, Notification{
-		ID:          notificationID(t.Stamp.Hash, f.program.Template(m.Key)),
+		ID:          NotificationID(t.Stamp.Hash, f.program.Template(m.Key)),
 		Op:          op,
 		Revision:    m.Revision,
 		Key:         m.Key,
@@ -149,10 +149,10 @@ func (f *Fold) emit(who string, t *Entry, m *Emission, op Op, n *Notice, out *Ou
 	})
 }
 
-// notificationID names a notification by the event that justifies it, the rule
+// NotificationID names a notification by the event that justifies it, the rule
 // and the name, so that a refold finds it again and a renumbering of the keys
 // does not rename it.
-func notificationID(id Identity, t *Template) Identity {
+func NotificationID(id Identity, t *Template) Identity {
 	var scratch [160]byte
 	b := binary.BigEndian.AppendUint64(scratch[:0], id.Hi)
 	b = binary.BigEndian.AppendUint64(b, id.Lo)

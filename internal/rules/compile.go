@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 
-	"cel.dev/cel-go/common/ast"
 	"github.com/zeebo/xxh3"
 	"go.yaml.in/yaml/v3"
 
@@ -170,9 +169,7 @@ func (c *compiler) condition(v *view, n *yaml.Node) *expression {
 		c.at(x.place(0), "when must be true or false, the expression is of type %s", typeNameOf(t))
 		return nil
 	}
-	if root.Kind() == ast.LiteralKind && root.AsLiteral().Value() == false {
-		c.warn(n, "this is never true, so it has no effect")
-	}
+	c.unreachable(v, x)
 	return x
 }
 

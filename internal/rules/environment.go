@@ -121,7 +121,8 @@ func (e *environment) view(indices []int) (*view, error) {
 }
 
 // shared returns the fields that all of the types declare with one kind. Such
-// a field is optional where it is optional for any of them.
+// a field is optional where it is optional for any of them, and has the widest
+// of their bounds.
 func shared(schema *participant.Schema, indices []int) []participant.Field {
 	fields := slices.Clone(schema.Types[indices[0]].Fields)
 	for _, index := range indices[1:] {
@@ -134,11 +135,24 @@ func shared(schema *participant.Schema, indices []int) []participant.Field {
 			other := &schema.Types[index].Fields[at]
 			f.Optional = f.Optional || other.Optional
 			f.BytesMax = max(f.BytesMax, other.BytesMax)
+			f.HasMin, f.Min, f.IntMin = f.HasMin && other.HasMin, min(f.Min, other.Min), min(f.IntMin, other.IntMin)
+			f.HasMax, f.Max, f.IntMax = f.HasMax && other.HasMax, max(f.Max, other.Max), max(f.IntMax, other.IntMax)
+			f.Enum = either(f.Enum, other.Enum)
 			kept = append(kept, f)
 		}
 		fields = kept
 	}
 	return fields
+}
+
+// either returns the words of both; without words, a field takes any.
+func either(a, b []string) []string {
+	if len(a) == 0 || len(b) == 0 {
+		return nil
+	}
+	words := slices.Concat(a, b)
+	slices.Sort(words)
+	return slices.Compact(words)
 }
 
 func fieldIndex(fields []participant.Field, name string) int {

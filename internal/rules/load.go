@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,6 +29,43 @@ func LoadFile(path string) (*Program, error) {
 		return nil, fmt.Errorf("read the rules file: %w", err)
 	}
 	return Load(path, src)
+}
+
+// LoadFixturesFile reads a file of tests, and the rules file that it names
+// beside it. The error is Problems with every mistake, where it is one of the files.
+func LoadFixturesFile(path string) (*Fixtures, error) {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the tests: %w", err)
+	}
+	r := &reader{file: path, source: newSource(src)}
+	root := r.parse(src)
+	if root == nil {
+		return nil, r.problems.sorted()
+	}
+	m := r.fields(root, "a file of tests", "rules", "start", "tests")
+	name, ok := "", false
+	if n := m["rules"]; n != nil {
+		name, ok = r.text(n, "rules")
+	} else if root.Kind == yaml.MappingNode {
+		r.note(root, "the file names no rules: write rules: rules.yaml")
+	}
+	if !ok {
+		return nil, r.problems.sorted()
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(path), name)
+	}
+	program, err := LoadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	f := &Fixtures{File: path, Program: program}
+	r.tests(f, m)
+	if len(r.problems) > 0 {
+		return nil, r.problems.sorted()
+	}
+	return f, nil
 }
 
 // Load compiles a rules file; name stands for it in messages. The error is

@@ -183,3 +183,56 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestUnreachable holds conditions that no event can meet, and some like them
+// that one can.
+func TestUnreachable(t *testing.T) {
+	const file = `
+hunt: h
+version: 1
+events:
+  e: {data: {kind: {type: string, enum: [small, large]}, n: {type: int, min: 0, max: 10}, x: {type: number, min: 0.5}, free: {type: int}}}
+  f: {data: {n: {type: int, min: 5, max: 20}}}
+state: {score: {type: int}, found: {type: set, max: 3}}
+rules:
+  - name: r
+    on: [%s]
+    when: %s
+    set: {score: "1", found: add("a")}
+  - {name: other, on: [e, f], set: {score: "2"}}
+`
+	for _, test := range []struct{ on, when, want string }{
+		{"e", `event.data.kind == "lage"`, "`kind` cannot be \"lage\", did you mean `large`?"},
+		{"e", `event.data.kind == "large"`, ""},
+		{"e", `event.data.kind != "lage"`, ""},
+		{"e", `event.data.n > 10`, "`event.data.n` is between 0 and 10 here"},
+		{"e", `10 < event.data.n`, "`event.data.n` is between 0 and 10 here"},
+		{"e", `event.data.n >= 10`, ""},
+		{"e", `event.data.n == 11`, "`event.data.n` is between 0 and 10 here"},
+		{"e", `event.data.n > 4 && event.data.free == 1 && event.data.n < 5`, "`event.data.n` is between 5 and 10 here"},
+		{"e", `event.data.n > 4 && event.data.n < 6`, ""},
+		{"e", `event.data.x < 0.5`, "`event.data.x` is at least 0.5 here"},
+		{"e", `event.data.x <= 0.5`, ""},
+		{"e", `event.data.free < -9000000000`, ""},
+		{"e", `size(state.found) > 3`, "`size(state.found)` is between 0 and 3 here"},
+		{"e", `size(state.found) == 3 || event.data.n > 10`, ""},
+		{"e", `state.score > 5 && (event.data.n == 1 && state.score <= 5)`, "`state.score` is at least 6 here"},
+		{"e, f", `event.data.n > 10`, ""},
+		{"e, f", `event.data.n > 20`, "`event.data.n` is between 0 and 20 here"},
+		{"e", `false`, "it is false"},
+	} {
+		p, err := Load("rules.yaml", fmt.Appendf(nil, file, test.on, "'"+test.when+"'"))
+		if err != nil {
+			t.Fatalf("%s: %v", test.when, err)
+		}
+		got := ""
+		for _, w := range p.Warnings() {
+			if _, why, found := strings.Cut(w.Message, "this is never true: "); found {
+				got = why
+			}
+		}
+		if got != test.want {
+			t.Errorf("of %s it says %q, want %q", test.when, got, test.want)
+		}
+	}
+}
