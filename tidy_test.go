@@ -104,9 +104,9 @@ var pure = map[string][]string{
 	"internal/participant": nil,
 	"internal/rules":       {"load.go"}, // reads the file it is given
 	// The loop performs the machine's effects; its inbox waits for their results.
-	"internal/engine":  {"loop.go", "perform.go", "chores.go", "inbox.go"},
-	"internal/fold":    nil,
-	"internal/wire":    nil,
+	"internal/engine": {"loop.go", "perform.go", "chores.go", "inbox.go"},
+	"internal/fold":   nil,
+	"internal/wire":   nil,
 }
 
 const (
