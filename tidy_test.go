@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/fold":     {"internal/participant", "internal/wire", "internal/engine"},
 	"internal/fixture":  {"internal/participant", "internal/rules", "internal/wire", "internal/engine", "internal/fold"},
 	"internal/ingest":   {"internal/participant", "internal/wire"},
+	"internal/schema":   {"internal/participant", "internal/wire", "internal/ingest"},
 	"internal/delivery": {"internal/participant", "internal/wire"},
 	"internal/repair":   {"internal/participant", "internal/wire", "internal/engine", "internal/fold"},
 	"internal/verify":   {"internal/participant", "internal/wire", "internal/engine", "internal/fold"},

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: redis-server, kcat, a Java
-# run-time and Maven from the distribution, and Apache Kafka's jars through
-# Maven into .cache/kafka. Does nothing, at once, when all is there. Starts
-# and stops no service.
+# run-time, Maven and Node.js from the distribution, Apache Kafka's jars through
+# Maven into .cache/kafka, and the validators of generated documents through npm
+# into .cache/validators. Does nothing, at once, when all is there. Starts and
+# stops no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly libs=.cache/kafka/libs
 readonly stamp=.cache/kafka/installed
+readonly validators=.cache/validators
 readonly policy=/usr/sbin/policy-rc.d
 
 # missing prints the distribution's packages for the commands not found.
 missing() {
   local pair
-  for pair in redis-server:redis-server kcat:kcat java:default-jre-headless mvn:maven; do
-    # Maven is of use only while there are jars to fetch.
+  for pair in redis-server:redis-server kcat:kcat java:default-jre-headless mvn:maven node:nodejs npm:npm; do
+    # Maven and npm are of use only while there is something to fetch.
     if [ "${pair%%:*}" = mvn ] && jars_are_there; then continue; fi
+    if [ "${pair%%:*}" = npm ] && validators_are_there; then continue; fi
     command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
   done
 }
@@ -23,6 +26,11 @@ missing() {
 # The jars are there when all were copied from the pom as it is now.
 jars_are_there() {
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cksum <test/broker/pom.xml)" ] && compgen -G "$libs/kafka-server-*.jar" >/dev/null
+}
+
+# The validators are there when all of the lock file as it is now were installed.
+validators_are_there() {
+  [ -f "$validators/installed" ] && [ "$(cat "$validators/installed")" = "$(cksum <test/validators/package-lock.json)" ]
 }
 
 as_root() {
@@ -40,7 +48,7 @@ as_root() {
 # scripts ask policy-rc.d, and 101 means no. One that is already there stays.
 install_packages() {
   if ! command -v apt-get >/dev/null; then
-    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time and maven, then run make test again (missing: ${packages[*]})" >&2
+    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time, maven, nodejs and npm, then run make test again (missing: ${packages[*]})" >&2
     exit 1
   fi
   echo "test/setup.sh: installing ${packages[*]}"
@@ -81,12 +89,25 @@ fetch_jars() {
   cksum <test/broker/pom.xml >"$stamp"
 }
 
+fetch_validators() {
+  echo "test/setup.sh: fetching the validators of generated documents into $validators"
+  rm -rf "$validators"
+  mkdir -p "$validators"
+  cp test/validators/package.json test/validators/package-lock.json "$validators"
+  if ! (cd "$validators" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+    echo "test/setup.sh: npm could not fetch the validators; the tests of generated documents need them, see the lines above" >&2
+    exit 1
+  fi
+  cksum <test/validators/package-lock.json >"$validators/installed"
+}
+
 mkdir -p .cache
 exec 9>.cache/setup.lock # two runs at once take turns
 flock 9
 mapfile -t packages < <(missing)
 if [ "${#packages[@]}" -gt 0 ]; then install_packages; fi
 jars_are_there || fetch_jars
+validators_are_there || fetch_validators
 java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
 if [ "${java_version:-0}" -lt 17 ]; then
   echo "test/setup.sh: java on PATH is version ${java_version:-unknown}; Apache Kafka needs 17 or newer" >&2

@@ -20,7 +20,7 @@ func rulesCommand() *cobra.Command {
 		Short:   "Check and test rules, and change those that a deployment runs",
 		Example: "  veltrix rules check rules.yaml\n  veltrix rules test rules.test.yaml\n  veltrix rules promote --from v1.yaml --rules-file v2.yaml --dry-run",
 	}
-	cmd.AddCommand(checkCommand(), testCommand(), promoteCommand())
+	cmd.AddCommand(checkCommand(), testCommand(), schemaCommand(), promoteCommand())
 	return cmd
 }
 

@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -40,6 +42,21 @@ var problems = map[string]struct {
 	problemBusy:        {http.StatusServiceUnavailable, "The gateway has too much in flight"},
 	problemUnavailable: {http.StatusServiceUnavailable, "A part behind the gateway does not answer"},
 	problemNoRules:     {http.StatusNotImplemented, "This gateway shows no states"},
+}
+
+// Problem is a kind of error that the gateway answers with.
+type Problem struct {
+	Name, Type, Title string
+	Status            int
+}
+
+// Problems returns all kinds, by name.
+func Problems() []Problem {
+	all := make([]Problem, 0, len(problems))
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		all = append(all, Problem{name, problemType + name, problems[name].title, problems[name].status})
+	}
+	return all
 }
 
 // Fault is one event that is not acceptable.
