@@ -17,10 +17,10 @@ import (
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "rules",
-		Short:   "Check and test rules, and change those that a deployment runs",
+		Short:   "Check, explain, test and describe rules, and change those that a deployment runs",
 		Example: "  veltrix rules check rules.yaml\n  veltrix rules test rules.test.yaml\n  veltrix rules promote --from v1.yaml --rules-file v2.yaml --dry-run",
 	}
-	cmd.AddCommand(checkCommand(), testCommand(), schemaCommand(), promoteCommand())
+	cmd.AddCommand(checkCommand(), explainCommand(), testCommand(), schemaCommand(), promoteCommand())
 	return cmd
 }
 

@@ -73,11 +73,7 @@ func (opts *schemaFlags) document(s *participant.Schema) (map[string]any, error)
 	}
 	at := s.TypeIndex(opts.eventType)
 	if at < 0 {
-		var known []string
-		for i := range s.Types {
-			known = append(known, s.Types[i].Name)
-		}
-		return nil, usage("the rules declare no event type %q: choose %s", opts.eventType, strings.Join(known, ", "))
+		return nil, usage("the rules declare no event type %q: choose %s", opts.eventType, strings.Join(typesOf(s), ", "))
 	}
 	return schema.Event(s, &s.Types[at]), nil
 }

@@ -113,6 +113,65 @@ func TestRulesTest(t *testing.T) {
 	}
 }
 
+// TestRulesSchema writes each document, and all of them as files.
+func TestRulesSchema(t *testing.T) {
+	const file = "../../examples/harbour/rules.yaml"
+	for args, want := range map[string]string{
+		"--type clue.found":                 `"const": "clue.found"`,
+		"":                                  `"$ref": "#/$defs/clue.found"`,
+		"--format asyncapi --prefix autumn": `"address": "autumn.notifications"`,
+		"--format openapi --server https://e.org": `"url": "https://e.org"`,
+	} {
+		said, code := veltrix(t, append(append([]string{"rules", "schema"}, strings.Fields(args)...), file)...)
+		if code != 0 || !json.Valid([]byte(said)) || !strings.Contains(said, want) {
+			t.Errorf("%s: code %d, it does not say %s:\n%.300s", args, code, want, said)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "new")
+	said, code := veltrix(t, "rules", "schema", "--out", dir, file)
+	if code != 0 || strings.Count(said, "\n") != 7 {
+		t.Errorf("code %d: %s", code, said)
+	}
+	for _, name := range []string{"asyncapi.json", "openapi.json", "clue.found.schema.json"} {
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !json.Valid(b) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for args, want := range map[string]int{"--type clue.fond " + file: exitUsage, "--format xml " + file: exitUsage, file + ".gone": service.ExitConfig} {
+		if said, code := veltrix(t, append([]string{"rules", "schema"}, strings.Fields(args)...)...); code != want {
+			t.Errorf("%s ends with %d, want %d: %s", args, code, want, said)
+		}
+	}
+}
+
+// TestRulesExplain reads the explanation of one type of event as a person and
+// as a machine.
+func TestRulesExplain(t *testing.T) {
+	const file = "../../examples/harbour/rules.yaml"
+	said, code := veltrix(t, "rules", "explain", "--type", "clue.found", file)
+	for _, want := range []string{
+		"clue.found\n", "    photo: string, at most 128 bytes, optional\n",
+		"  1. clue-found when event.data.distance_m <= 25.0 && !(event.data.clue in state.found)\n       sets found: add(event.data.clue)\n",
+		"       tells next (clue, by inbox) when size(state.found) < 12\n         Clue ${event.data.clue} found\n", "  2. photo when ", " of 50000 units\n",
+	} {
+		if code != 0 || !strings.Contains(said, want) {
+			t.Errorf("code %d, it does not say %q:\n%s", code, want, said)
+		}
+	}
+	said, code = veltrix(t, "rules", "explain", "--json", file)
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	var e explained
+	if err := json.Unmarshal([]byte(lines[1]), &e); err != nil || code != 0 || len(lines) != 5 {
+		t.Fatalf("code %d, %v, %d lines", code, err, len(lines))
+	}
+	if e.Type != "clue.found" || len(e.Fields) != 5 || len(e.Rules) != 2 || e.Cost == 0 || e.Cost != e.Rules[0].Cost+e.Rules[1].Cost {
+		t.Errorf("as JSON it is %+v", e)
+	}
+	if _, code := veltrix(t, "rules", "explain", "--type", "nothing", file); code != exitUsage {
+		t.Errorf("an unknown type ends with %d", code)
+	}
+}
+
 // veltrix runs the command, and returns what it printed and its exit code.
 func veltrix(t *testing.T, args ...string) (string, int) {
 	t.Helper()

@@ -239,7 +239,7 @@ func (c *compiler) finish(d *draft) {
 		c.program.rules[at] = append(c.program.rules[at], c.bind(d, at))
 	}
 	if len(c.problems) == sound { // what cannot be compiled has no cost worth telling
-		c.bound(d)
+		c.program.outlines = append(c.program.outlines, c.outline(d, c.bound(d)))
 	}
 }
 
@@ -269,8 +269,7 @@ func (c *compiler) bind(d *draft, at int) rule {
 }
 
 // bound refuses expressions that may cost too much, and adds up the others.
-func (c *compiler) bound(d *draft) {
-	total := uint64(0)
+func (c *compiler) bound(d *draft) (total uint64) {
 	for _, x := range d.expressions() {
 		if x.cost > expressionCostMax {
 			c.at(x.place(0), "the expression may cost %d units, at most %d are allowed: make it shorter, or the strings in it", x.cost, expressionCostMax)
@@ -281,6 +280,7 @@ func (c *compiler) bound(d *draft) {
 	for _, at := range d.on {
 		c.costs[at] += total
 	}
+	return total
 }
 
 // expressions returns all of a rule's expressions.

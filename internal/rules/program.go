@@ -13,6 +13,7 @@ type Program struct {
 	rules        [][]rule // by the event type's place in the schema
 	templates    map[uint32]*participant.Template
 	leaderboards []Leaderboard
+	outlines     []Outline
 	warnings     Problems
 	frames       sync.Pool
 }

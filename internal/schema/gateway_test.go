@@ -1,0 +1,123 @@
+package schema_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/veltrix/veltrix/examples"
+	"github.com/veltrix/veltrix/internal/ingest"
+	"github.com/veltrix/veltrix/internal/rules"
+	"github.com/veltrix/veltrix/internal/schema"
+	"github.com/veltrix/veltrix/internal/wire"
+)
+
+type log struct{ err error }
+
+func (l *log) Append(_ context.Context, records []wire.Record) ([]ingest.Position, error) {
+	return make([]ingest.Position, len(records)), l.err
+}
+
+type states struct{ of *ingest.Participant }
+
+func (s *states) Participant(context.Context, string) (*ingest.Participant, error) { return s.of, nil }
+
+// TestGatewayAnswersAsItsDocumentSays sends requests to a gateway, and looks up
+// each answer in the document: its status has to be there, and its body to fit.
+func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
+	source, lines, _, err := examples.Open("harbour")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines.Close()
+	program, err := rules.Load("rules.yaml", source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := schema.OpenAPI(program.Schema(), "http://localhost:8080")
+	appender, reader := &log{}, &states{}
+	gateway := ingest.New(ingest.Options{
+		Appender: appender, States: reader, Schema: program.Schema(),
+		RequestBytesMax: 4096, InflightBytesMax: 8192, BatchEventsMax: 3, Timeout: time.Second,
+	})
+	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"player.walked","partitionkey":"ada","data":{"metres":1}}`
+	bad := strings.Replace(event, `"metres":1`, `"metres":"far"`, 1)
+	seen := map[int]bool{}
+	ask := func(method, path, kind, body string) {
+		t.Helper()
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", kind)
+		w := httptest.NewRecorder()
+		gateway.ServeHTTP(w, r)
+		seen[w.Code] = true
+		documented(t, document, method, path, w)
+	}
+	ask("POST", "/v1/events", "application/cloudevents+json", event)
+	ask("POST", "/v1/events", "application/cloudevents+json", bad)
+	ask("POST", "/v1/events?partial=true", "application/x-ndjson", event+"\n"+bad)
+	ask("POST", "/v1/events?partial=perhaps", "application/cloudevents+json", event)
+	ask("POST", "/v1/events", "text/plain", event)
+	ask("POST", "/v1/events", "application/cloudevents+json", strings.Repeat(" ", 5000))
+	ask("GET", "/v1/participants/nobody", "", "")
+	ask("GET", "/v1/participants/"+strings.Repeat("x", 300), "", "")
+	reader.of = &ingest.Participant{State: wire.StateJSON(program.Schema().Initial(), program.Schema())}
+	ask("GET", "/v1/participants/ada", "", "")
+	appender.err = errors.New("no broker answers")
+	ask("POST", "/v1/events", "application/cloudevents+json", event)
+	for _, status := range []int{200, 202, 207, 400, 404, 413, 415, 422, 503} {
+		if !seen[status] {
+			t.Errorf("no answer was %d", status)
+		}
+	}
+}
+
+func documented(t *testing.T, document map[string]any, method, path string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	read := plain(t, document).(map[string]any)
+	at := "/v1/events"
+	if strings.HasPrefix(path, "/v1/participants/") {
+		at = "/v1/participants/{id}"
+	}
+	pointer := "/paths/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(at) + "/" + strings.ToLower(method) + "/responses/" + strconv.Itoa(w.Code)
+	response, ok := lookup(read, pointer).(map[string]any)
+	if ok && response["$ref"] != nil {
+		pointer = strings.TrimPrefix(response["$ref"].(string), "#")
+		response, ok = lookup(read, pointer).(map[string]any)
+	}
+	if !ok {
+		t.Errorf("%s %s answers %d %s, which the document does not know", method, path, w.Code, http.StatusText(w.Code))
+		return
+	}
+	kind := w.Header().Get("Content-Type")
+	if _, ok := response["content"].(map[string]any)[kind]; !ok {
+		t.Errorf("%s %s answers %d as %q", method, path, w.Code, kind)
+		return
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("openapi.json", read); err != nil {
+		t.Fatal(err)
+	}
+	body, err := c.Compile("openapi.json#" + pointer + "/content/" + strings.ReplaceAll(kind, "/", "~1") + "/schema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := body.Validate(decode(t, w.Body.Bytes())); err != nil {
+		t.Errorf("%s %s: %v\n%s", method, path, err, w.Body)
+	}
+}
+
+// lookup follows a JSON pointer; nil where it leads nowhere.
+func lookup(in any, pointer string) any {
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		object, _ := in.(map[string]any)
+		in = object[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]
+	}
+	return in
+}
