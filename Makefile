@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos cover bench bench-pipeline bench-rebuild flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos fuzz cover bench bench-pipeline bench-rebuild flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ chaos: setup ## Play every directed schedule of faults, and a campaign of seeds,
 
 mutants: ## Take each protection out and see its test fail; write docs/mutants.md
 	go run ./test/mutants -write docs/mutants.md
+
+# Each fuzzer for so long; what it finds stays in its package's testdata/fuzz.
+FUZZTIME ?= 30s
+fuzz: ## Run every fuzzer for FUZZTIME; the tests play their corpora each time
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs grep -ho --with-filename '^func Fuzz[A-Za-z]*' | while IFS=: read -r file func; do \
+		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; done
 
 cover: setup ## Run every test and write the coverage to .cache/cover.html
 	@mkdir -p .cache

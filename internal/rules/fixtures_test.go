@@ -60,3 +60,38 @@ func TestFixtureData(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
+
+// FuzzFixtures reads files of any form against the hunt's rules: nothing
+// panics, and a refusal has a place.
+func FuzzFixtures(f *testing.F) {
+	files, _ := filepath.Glob("testdata/tests/*.test.yaml")
+	for _, file := range append(files, "../../examples/harbour/rules.test.yaml") {
+		f.Add([]byte(readFile(f, file)))
+	}
+	program, err := LoadFile("testdata/harbour.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		r := &reader{file: "rules.test.yaml", source: newSource(src)}
+		fixtures := &Fixtures{Program: program}
+		if root := r.parse(src); root != nil {
+			r.tests(fixtures, r.fields(root, "a file of tests", "rules", "start", "tests"))
+		}
+		for _, problem := range r.problems {
+			if problem.Line < 1 || problem.Column < 1 || problem.Message == "" {
+				t.Fatalf("a problem without a place: %+v", problem)
+			}
+		}
+		if len(r.problems) > 0 {
+			return
+		}
+		for i := range fixtures.Tests {
+			for j := range fixtures.Tests[i].Events {
+				if e := &fixtures.Tests[i].Events[j]; !json.Valid(e.Data) {
+					t.Errorf("an event's data became %q", e.Data)
+				}
+			}
+		}
+	})
+}

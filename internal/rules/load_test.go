@@ -236,3 +236,30 @@ rules:
 		}
 	}
 }
+
+// TestHostileRules builds files that would take a processor's time: each is
+// refused at load, by what it may cost, and never by running it.
+func TestHostileRules(t *testing.T) {
+	const head = "hunt: h\nversion: 1\nevents: {e: {data: {s: {type: string, max: 65536}, k: {type: string, max: 64}}}}\n" +
+		"state: {score: {type: int}, text: {type: string, max: 4096}, m: {type: map, max: 1000}}\nrules:\n"
+	rule := func(i int, when string) string {
+		return fmt.Sprintf("  - {name: r%d, on: e, when: '%s', set: {score: \"1\"}}\n", i, when)
+	}
+	many := head
+	for i := range rulesMax {
+		many += rule(i, strings.TrimSuffix(strings.Repeat("get(state.m, event.data.k, 0) > 1 && ", 20), " && "))
+	}
+	for name, test := range map[string]struct{ src, want string }{
+		"many rules, each of them cheap": {many, "an event of type `e` may cost "},
+		"one rule more":                  {head + strings.Repeat(rule(0, "true"), rulesMax+1), "at most 1000 are allowed"},
+		"a text searched in a text":      {head + rule(0, "event.data.s.contains(event.data.s)"), "at most 2000 are allowed"},
+		"a text that doubles":            {head + rule(0, `size(event.data.s + event.data.s) > 1`), "at most 2000 are allowed"},
+		"an expression without an end":   {head + rule(0, strings.Repeat("1 + ", 2000)+"1 > 0"), "expression"},
+		"parentheses":                    {head + rule(0, strings.Repeat("(", 1500)+"true"+strings.Repeat(")", 1500)), "expression"},
+		"conditions within conditions":   {head + rule(0, strings.Repeat("true ? (", 300)+"true"+strings.Repeat(") : false", 300)), "expression"},
+	} {
+		if _, err := Load("rules.yaml", []byte(test.src)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %.300v", name, err)
+		}
+	}
+}
