@@ -21,6 +21,8 @@ import (
 // anyOrder says of each function of the core that goes through a map why it may:
 // what comes of it is the same in every order.
 var anyOrder = map[string]string{
+	"internal/advise.(*Grace).Report":     "it sorts what is kept of each player",
+	"internal/advise.(*Grace).candidate":  "it looks for the largest of all players' numbers",
 	"internal/engine.(*Machine).settle":   "it asks whether any partition waits",
 	"internal/engine.(*Machine).WantPoll": "it asks whether any partition holds polls back",
 	"internal/engine.(*Machine).Idle":     "it asks whether any partition has something under way",

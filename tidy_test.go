@@ -32,6 +32,7 @@ var arrows = map[string][]string{
 	// What is done with it. These declare what they need of the world.
 	"internal/engine":   {"internal/participant", "internal/wire"},
 	"internal/fold":     {"internal/participant", "internal/wire", "internal/engine"},
+	"internal/advise":   {"internal/participant", "internal/wire"},
 	"internal/fixture":  {"internal/participant", "internal/rules", "internal/wire", "internal/engine", "internal/fold"},
 	"internal/ingest":   {"internal/participant", "internal/wire"},
 	"internal/schema":   {"internal/participant", "internal/wire", "internal/ingest"},
@@ -103,6 +104,7 @@ var carriers = []string{"internal/app", "cmd/producer", "cmd/processor", "cmd/no
 // files in them that are the hand that does.
 var pure = map[string][]string{
 	"internal/participant": nil,
+	"internal/advise":      nil,
 	"internal/rules":       {"load.go"}, // reads the file it is given
 	// The loop performs the machine's effects; its inbox waits for their results.
 	"internal/engine": {"loop.go", "perform.go", "chores.go", "inbox.go"},

@@ -30,6 +30,9 @@ func (p *Processor) hooks() engine.Hooks {
 			}
 			m.BatchRecords.Observe(float64(b.Records))
 			m.CommitSeconds.Observe(b.Took.Seconds())
+			for _, us := range b.LateBy {
+				m.LateBySeconds.Observe(float64(us) / 1e6)
+			}
 			for i := range b.Outputs {
 				switch o := &b.Outputs[i]; o.Topic {
 				case engine.Events:

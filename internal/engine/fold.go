@@ -67,11 +67,14 @@ type Outputs struct {
 	List  []Output
 	Fates [participant.FateCount]int64
 	Ops   [participant.OpCount]int64 // notifications by operation
+	// LateBy has, of each event that did not come in order, how far it was behind
+	// its participant's newest one, in µs: it still counted, or was late.
+	LateBy []int64
 }
 
 // Reset empties o and keeps its memory.
 func (o *Outputs) Reset() {
 	clear(o.List)
-	o.List = o.List[:0]
+	o.List, o.LateBy = o.List[:0], o.LateBy[:0]
 	o.Fates, o.Ops = [participant.FateCount]int64{}, [participant.OpCount]int64{}
 }

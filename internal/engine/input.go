@@ -202,7 +202,10 @@ type (
 	// Begin opens the transaction, Produce fills it, Release lets rebalances
 	// in: together answered by one Produced.
 	Begin   struct{}
-	Produce struct{ Outputs []Output }
+	Produce struct {
+		Outputs []Output
+		LateBy  []int64 // for whoever counts
+	}
 	Release struct{}
 	// End ends the transaction; answered by Ended.
 	End struct {

@@ -118,7 +118,14 @@ func (f *Fold) Apply(s engine.State, r *engine.Record, item engine.Item, out *en
 func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs) {
 	o := f.outcomes.Get().(*participant.Outcome)
 	defer f.outcomes.Put(o)
+	behind := int64(0)
+	if !s.Fresh() {
+		behind = s.Newest - d.event.Time
+	}
 	f.fold.Apply(s.History, &d.event, o)
+	if behind > 0 && (o.Fate == participant.Applied || o.Fate == participant.Late) {
+		out.LateBy = append(out.LateBy, behind)
+	}
 	if rejection := o.Rejection(); rejection != nil {
 		f.reject(r, d, rejection, out)
 		return

@@ -68,6 +68,7 @@ type ProcessorMetrics struct {
 	Transactions   counterVec // outcome: committed, not_committed, error
 	BatchRecords   histogram
 	CommitSeconds  histogram
+	LateBySeconds  histogram
 	LoadSeconds    histogram
 	CAS            counterVec // outcome: moved, refused, retried
 	Partitions     gaugeVec   // phase
@@ -188,6 +189,7 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		Transactions:   d.counters("transactions_total", "Transactions, by outcome: committed, not_committed (nothing of it counts, and it is tried again) or error (a new session begins).", "outcome"),
 		BatchRecords:   d.histogram("batch_records", "Records in one transaction.", records),
 		CommitSeconds:  d.histogram("commit_seconds", "From the end of folding to the transaction's outcome.", secondsFast),
+		LateBySeconds:  d.histogram("late_by_seconds", "How far behind its participant's newest event one was that did not arrive in order, whether it still counted or was late. What grace covers it is said by veltrix advise grace.", secondsLate),
 		LoadSeconds:    d.histogram("load_seconds", "One verified load of states from Redis.", secondsFast),
 		CAS:            d.counters("cas_total", "Moves of a partition in Redis, by outcome: moved, refused (the position was not the expected one) or retried (no answer came).", "outcome"),
 		Partitions:     d.gauges("partitions", "Partitions owned, by phase: reading R, reading K, looking for a snapshot, rebuilding, replaying, ready or refused.", "phase"),

@@ -73,6 +73,8 @@ var (
 	secondsFast = prometheus.ExponentialBuckets(0.0005, 2, 15)
 	// secondsSlow covers a way through the pipeline: 10 ms to 3 hours.
 	secondsSlow = prometheus.ExponentialBuckets(0.01, 4, 11)
+	// secondsLate covers what grace may be: 0.1 s to more than a day.
+	secondsLate = prometheus.ExponentialBuckets(0.1, 3, 14)
 	// records covers a batch: 1 to 65,536.
 	records = prometheus.ExponentialBuckets(1, 4, 9)
 )
