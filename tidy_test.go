@@ -79,6 +79,7 @@ var arrows = map[string][]string{
 	"test/e2e":                       {"*"},
 	"test/chaos":                     {"*"},
 	"test/chaos/relay":               {},
+	"test/clients/sarama":            {}, // a module of its own
 	"test/chaos/veltrix-chaos":       {"test/chaos", "internal/app"},
 }
 
