@@ -3,16 +3,12 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/app"
-	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/service"
 )
@@ -75,64 +71,4 @@ func rulesOf(cfg *config.Config) (participant.Program, error) {
 		return nil, err // not program: a nil pointer is no nil interface
 	}
 	return program, nil
-}
-
-func loadCommand() *cobra.Command {
-	var options ingest.LoadOptions
-	cmd := &cobra.Command{
-		Use:   "load FILE...",
-		Short: "Load events from files",
-		Long: "Loads files of CloudEvents, one JSON envelope on each line; gzip and zstd are unpacked, and - is stdin.\n" +
-			"Loading a file again has no effect, so after a failure just load it again.",
-		Example: "  producer load january.ndjson.zst february.ndjson.zst\n" +
-			"  producer load --strict --rules-file hunt.yaml events.ndjson\n" +
-			"  generate | producer load --rate 500 -",
-		Args: cobra.MinimumNArgs(1),
-	}
-	config.Flags(cmd, "kafka", "rules")
-	cmd.Flags().BoolVar(&options.Strict, "strict", false, "end at the first bad line instead of leaving it out")
-	cmd.Flags().Float64Var(&options.Rate, "rate", 0, "events a second at most; 0 is as fast as the brokers take them")
-	cmd.RunE = func(cmd *cobra.Command, files []string) error {
-		cfg, err := config.Load(cmd.Flags())
-		if err != nil {
-			return err
-		}
-		program, err := rulesOf(cfg)
-		if err != nil {
-			return err
-		}
-		rt := app.NewRuntime(cfg, version)
-		for _, file := range files {
-			if err := loadFile(cmd, rt, program, file, options); err != nil {
-				return fmt.Errorf("load %s: %w", file, err)
-			}
-		}
-		return nil
-	}
-	return cmd
-}
-
-func loadFile(cmd *cobra.Command, rt app.Runtime, program participant.Program, file string, o ingest.LoadOptions) error {
-	stdin := cmd.InOrStdin()
-	if file == "-" {
-		stdin = ingest.Interruptible(cmd.Context(), stdin) // it reads ahead, so not stdin that is somebody else's
-	}
-	events, read, size, err := ingest.Open(file, stdin)
-	if err != nil {
-		return stopped(cmd.Context(), ingest.LoadResult{}, err)
-	}
-	defer func() { _ = events.Close() }()
-	show := ingest.NewProgress(cmd.ErrOrStderr(), file, read, size)
-	o.Bad, o.Progress = show.Bad, show.Update
-	result, err := app.LoadEvents(cmd.Context(), rt, program, events, o)
-	show.Done(result)
-	return stopped(cmd.Context(), result, err)
-}
-
-// stopped says in place of err what a load is worth that a signal ended.
-func stopped(ctx context.Context, result ingest.LoadResult, err error) error {
-	if err == nil || ctx.Err() == nil || errors.Is(err, ingest.ErrBadLine) {
-		return err
-	}
-	return fmt.Errorf("stopped after %d events were loaded: load it again from its beginning, which is harmless, because what is there already counts once", result.Loaded)
 }

@@ -285,6 +285,39 @@ func TestCommandLine(t *testing.T) {
 	})
 }
 
+// TestLoadMapped loads a CSV file by its mapping, twice: the second time what
+// the log has is left out, and what was added to the file is loaded.
+func TestLoadMapped(t *testing.T) {
+	s := newSite(t)
+	mapping := s.file("mapping.yaml", "type: clue.found\nsource: /import\nid: {column: nr}\nparticipant: {column: team}\n"+
+		"time: {column: at}\ndata: {clue: {column: clue}, points: {column: points}}\n")
+	rows := "nr,team,at,clue,points\n1,owls,2026-05-01T12:00:00Z,mast,50\n2,newts,2026-05-01T12:00:30Z,bell,many\n3,newts,2026-05-01T12:01:00Z,bell,70\n"
+	file := s.file("results.csv", rows)
+	load := func(want ...string) {
+		t.Helper()
+		out, code := s.run("", nil, "load", "--resume", "--speed", "600x", "--mapping", mapping, file)
+		for _, w := range want {
+			if code != 0 || !strings.Contains(out, w) {
+				t.Errorf("exit code %d, it does not say %s:\n%s", code, w, out)
+			}
+		}
+	}
+	load(`"line":3`, "data.points", `"loaded":2`)
+	load(`"loaded":0`, `"before":2`)
+	s.file("results.csv", rows+"4,owls,2026-05-01T12:02:00Z,anchor,10\n") // another content is another file
+	load(`"loaded":3`)
+	for args, want := range map[string]string{
+		"--speed fast " + file:                   "--speed is how many times as fast",
+		"--mapping " + mapping + ".gone " + file: "mapping.yaml.gone",
+		"--resume -":                             "stdin cannot be resumed",
+		"--mapping " + mapping + " " + s.rules:   "the mapping names a column",
+	} {
+		if out, code := s.run("", nil, append([]string{"load"}, strings.Fields(args)...)...); code == 0 || !strings.Contains(out, want) {
+			t.Errorf("%s: exit code %d, it does not say %q:\n%s", args, code, want, out)
+		}
+	}
+}
+
 // TestLoadStopped: Ctrl-C says what was loaded and what to do, also where stdin
 // is a pipe that nothing comes from.
 func TestLoadStopped(t *testing.T) {

@@ -136,6 +136,25 @@ func LoadEvents(ctx context.Context, rt Runtime, program participant.Program, r 
 	return ingest.Load(ctx, r, appender, o)
 }
 
+// LoadedBefore looks in the log for what it has of a file, by the name that its
+// records carry, and returns the load's Done.
+func LoadedBefore(ctx context.Context, rt Runtime, name string) (func(key []byte, line int) bool, error) {
+	kafka, err := rt.Kafka("loader")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := rt.awaitManifest(ctx, kafka); err != nil {
+		return nil, err
+	}
+	before, err := kafkalog.Loaded(ctx, kafka, name)
+	if err != nil {
+		return nil, fmt.Errorf("look for what was loaded before: %w", err)
+	}
+	return func(key []byte, line int) bool {
+		return line <= before[wire.PartitionFor(key, int32(len(before)))]
+	}, nil
+}
+
 // openAppender waits for the brokers and opens the events' producer. It refuses
 // rules other than the deployment's: what they accept would be rejected later.
 func (rt Runtime) openAppender(ctx context.Context, name string, program participant.Program) (*kafkalog.Appender, *kafkalog.Manifest, error) {

@@ -22,7 +22,6 @@ import (
 	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/service"
 	"github.com/veltrix/veltrix/internal/telemetry"
-	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // Up is a whole pipeline in one process: the three services with the wiring of
@@ -237,19 +236,12 @@ func (u *Up) checks() []telemetry.Check {
 // where a load before was interrupted. Loaded again from the start, an example
 // longer than its rules' grace would not be duplicates but late events.
 func (u *Up) load(ctx context.Context, events io.Reader) error {
-	kafka, err := u.rt.Kafka("loader")
+	done, err := LoadedBefore(ctx, u.rt, u.Example)
 	if err != nil {
 		return err
 	}
-	before, err := kafkalog.Loaded(ctx, kafka, u.Example)
-	if err != nil {
-		return fmt.Errorf("find how far the example is loaded: %w", err)
-	}
 	result, err := LoadEvents(ctx, u.rt, u.program, events, ingest.LoadOptions{
-		Name: u.Example,
-		Done: func(key []byte, line int) bool {
-			return line <= before[wire.PartitionFor(key, int32(len(before)))]
-		},
+		Name: u.Example, Done: done,
 		Progress: func(r ingest.LoadResult) { u.loaded.Store(&r) },
 		Bad:      func(f ingest.Fault) { u.rt.Log.Warn("line left out", "fault", f) },
 	})

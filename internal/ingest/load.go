@@ -1,8 +1,6 @@
 package ingest
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +22,8 @@ const lineBytesMax = 8 << 20
 const (
 	loadBatch = 5000
 	loadTries = 10
+	// loadTick is how exactly events are sent at the pace of their own times.
+	loadTick = 20 * time.Millisecond
 )
 
 // LoadOptions say how to load events. The zero value loads all of them, once
@@ -35,6 +35,11 @@ type LoadOptions struct {
 	Strict bool
 	// Rate bounds events a second; 0 is unbounded.
 	Rate float64
+	// Speed sends events at the pace of their own times: 1 as they happened, 10
+	// ten times as fast; 0 does not. Those without a time do not wait.
+	Speed float64
+	// Mapping reads CSV by it; nil reads NDJSON.
+	Mapping *Mapping
 	// Bad is told of each line left out; nil is silence.
 	Bad func(Fault)
 	// Progress is told about twice a second; nil is silence.
@@ -76,8 +81,8 @@ var ErrBadLine = errors.New("a line is not an acceptable event")
 // most likely another file than was meant.
 var ErrNoEvents = errors.New("no line is an acceptable event")
 
-// Load appends the events of r, NDJSON of structured CloudEvents, and returns
-// when the log has acknowledged all of them. Loading the same again has no
+// Load appends the events of r, NDJSON of structured CloudEvents or CSV by a
+// mapping, and returns when the log has acknowledged all of them. Loading the same again has no
 // effect, because events count by their identity: after an error, load again
 // from the beginning. Events without a time are an exception in the long run,
 // see the package's text on stamps.
@@ -111,31 +116,30 @@ type loader struct {
 	result  LoadResult
 	first   Fault // of the lines left out
 	held    window
-	sent    int64 // events handed to the batch, for the rate
+	sent    int64     // events handed to the batch, for the rate
+	origin  time.Time // of the first event that has one, for the speed
 	batch   []wire.Record
 }
 
 func (l *loader) read(ctx context.Context, r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 256<<10), lineBytesMax)
-	number := 0
-	for lines.Scan() {
-		number++
-		text := lines.Bytes()
-		l.result.Bytes += int64(len(text)) + 1
-		if len(bytes.TrimSpace(text)) == 0 {
-			continue
+	var from lines = newJSONLines(r)
+	if l.o.Mapping != nil {
+		from = newCSVLines(r, l.o.Mapping, l.o.Schema)
+	}
+	for {
+		var ce wire.CloudEvent
+		number, bad, err := from.next(&ce)
+		l.result.Bytes = from.bytes()
+		if errors.Is(err, io.EOF) {
+			break
 		}
-		l.result.Lines++
-		if err := l.line(ctx, number, bytes.Clone(text)); err != nil {
+		if err != nil {
 			return err
 		}
-	}
-	if err := lines.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			return fmt.Errorf("line %d: longer than %d bytes: %w", number+1, lineBytesMax, ErrBadLine)
+		l.result.Lines++
+		if err := l.line(ctx, number, &ce, bad); err != nil {
+			return err
 		}
-		return fmt.Errorf("read events behind line %d: %w", number, err)
 	}
 	for {
 		record, ok := l.held.next(-1)
@@ -149,12 +153,11 @@ func (l *loader) read(ctx context.Context, r io.Reader) error {
 }
 
 // line reads one event, and sends it at its place in the disorder asked for.
-func (l *loader) line(ctx context.Context, number int, text []byte) error {
-	var ce wire.CloudEvent
-	bad := wire.ParseCloudEvent(text, &ce)
+func (l *loader) line(ctx context.Context, number int, ce *wire.CloudEvent, bad *wire.Problem) error {
+	happened := ce.Time // before one without is stamped
 	var record wire.Record
 	if bad == nil {
-		record, bad = l.prepare.record(&ce)
+		record, bad = l.prepare.record(ce)
 	}
 	if bad != nil {
 		l.result.Bad++
@@ -177,6 +180,9 @@ func (l *loader) line(ctx context.Context, number int, text []byte) error {
 	if l.o.Name != "" {
 		at := append(append([]byte(l.o.Name), '/'), strconv.Itoa(number)...)
 		record.Headers = append(slices.Clip(record.Headers), wire.Header{Key: wire.HeaderLoaded, Value: at})
+	}
+	if err := l.happen(ctx, happened); err != nil {
+		return err
 	}
 	if l.o.Shuffle == 0 && l.o.Duplicates == 0 {
 		return l.send(ctx, record)
@@ -208,6 +214,25 @@ func (l *loader) send(ctx context.Context, r wire.Record) error {
 		return l.flush(ctx)
 	}
 	return nil
+}
+
+// happen waits until an event of that time is due. What was read before it is
+// sent meanwhile.
+func (l *loader) happen(ctx context.Context, at time.Time) error {
+	if l.o.Speed <= 0 || at.IsZero() {
+		return nil
+	}
+	if l.origin.IsZero() {
+		l.origin = at
+	}
+	due := l.start.Add(time.Duration(float64(at.Sub(l.origin)) / l.o.Speed))
+	if time.Until(due) < loadTick {
+		return nil
+	}
+	if err := l.flush(ctx); err != nil {
+		return err
+	}
+	return sleep(ctx, time.Until(due))
 }
 
 // batchMax keeps batches short where a rate is asked for, so that it is even.

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/zeebo/xxh3"
 )
 
 // Open opens a file of events for Load: plain, gzip or zstd, told apart by its
@@ -58,6 +61,22 @@ func Open(path string, stdin io.Reader) (events io.ReadCloser, read func() int64
 		return unpacked{z.IOReadCloser(), raw}, counted.count, size, nil
 	}
 	return unpacked{io.NopCloser(whole), raw}, counted.count, size, nil
+}
+
+// FileName names a file's content for a load that can be continued: a file with
+// another content is another one, whatever it is called.
+func FileName(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("open events: %w", err)
+	}
+	defer file.Close()
+	h := xxh3.New()
+	if _, err := io.Copy(h, file); err != nil {
+		return "", fmt.Errorf("read events of %s: %w", path, err)
+	}
+	sum := h.Sum128().Bytes()
+	return filepath.Base(path) + "." + hex.EncodeToString(sum[:8]), nil
 }
 
 // Interruptible returns a reader of r whose Read ends when ctx does, with its
