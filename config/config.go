@@ -65,6 +65,7 @@ type Rules struct{ File string }
 // Producer configures the gateway.
 type Producer struct {
 	Listen           string
+	KeysFile         string
 	MaxInflightBytes Size
 	MaxRequestBytes  Size
 	MaxBatchEvents   int

@@ -86,6 +86,7 @@ var keys = []key{
 	{"rules.file", func(c *Config) any { return &c.Rules.File }, filePath, "", "The rules file: what an event means. Commands that fold refuse to start without one."},
 
 	{"producer.listen", func(c *Config) any { return &c.Producer.Listen }, listenAddr, "127.0.0.1:8080", "Where the gateway accepts events."},
+	{"producer.keys_file", func(c *Config) any { return &c.Producer.KeysFile }, filePath, "", "File of the API keys that the gateway asks for, as `veltrix keys` writes it; a change is followed. Without one, whoever reaches the gateway may send events."},
 	{"producer.max_inflight_bytes", func(c *Config) any { return &c.Producer.MaxInflightBytes }, sizes(1<<20, 64<<30), "64MiB", "Bytes of accepted requests that wait for the brokers; over it the gateway answers 503."},
 	{"producer.max_request_bytes", func(c *Config) any { return &c.Producer.MaxRequestBytes }, sizes(1<<10, 1<<30), "8MiB", "The largest request body, after decompression; over it the gateway answers 413."},
 	{"producer.max_batch_events", func(c *Config) any { return &c.Producer.MaxBatchEvents }, ints(1, 1_000_000), "10000", "Events in one request."},

@@ -81,6 +81,13 @@ func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error
 		BatchEventsMax: cfg.MaxBatchEvents, Timeout: cfg.RequestTimeout,
 		Logger: p.rt.Log, Metrics: p.metrics(),
 	}
+	if cfg.KeysFile != "" {
+		ring, err := openKeys(cfg.KeysFile, p.rt.Log)
+		if err != nil {
+			return service.WithExitCode(err, service.ExitConfig)
+		}
+		options.Keys = ring.get
+	}
 	if p.program != nil {
 		options.Schema = p.program.Schema()
 		space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: manifest.Generation, Buckets: p.rt.Config.Processor.Buckets}

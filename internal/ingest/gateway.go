@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -19,7 +20,9 @@ type Options struct {
 	Appender Appender
 	States   StateReader // nil: this gateway has no rules to read states by
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
-	Schema           *participant.Schema
+	Schema *participant.Schema
+	// Keys returns the keys that are in force now; nil: everybody may do everything.
+	Keys             func() *Keys
 	RequestBytesMax  int64 // of one body, decoded
 	InflightBytesMax int64 // of all bodies that are held
 	BatchEventsMax   int   // in one request
@@ -81,6 +84,13 @@ type receipt struct {
 func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	// A slow sender must not hold its part of the budget for ever. Servers
 	// without deadlines, such as a test's recorder, are served all the same.
+	keys, key, bad := g.authorize(r)
+	if bad != nil {
+		g.o.Metrics.refused(bad.name, 1)
+		w.Header().Set("Connection", "close") // the body is not read
+		bad.write(w)
+		return
+	}
 	deadline := http.NewResponseController(w)
 	_ = deadline.SetReadDeadline(time.Now().Add(g.o.Timeout))
 	body, release, bad := g.body(w, r)
@@ -104,11 +114,22 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 		bad.write(w)
 		return
 	}
-	records, faults := g.prepare(items, r.Header.Get("Traceparent"))
+	records, faults := g.prepare(items, r.Header.Get("Traceparent"), key)
 	if len(faults) > 0 && (!partial || len(records) == 0) {
-		g.o.Metrics.refused(problemEvents, len(items))
-		(&refusal{name: problemEvents, detail: summary(len(faults), len(items)), faults: faults}).write(w)
+		bad = &refusal{name: problemEvents, detail: summary(len(faults), len(items)), faults: faults}
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Fate != "" }) {
+			bad.name = problemForbidden
+		}
+		g.o.Metrics.refused(bad.name, len(items))
+		bad.write(w)
 		return
+	}
+	if key != nil {
+		if wait := keys.take(key, len(records), g.o.Now()); wait > 0 {
+			g.o.Metrics.refused(problemRate, len(items))
+			(&refusal{name: problemRate, retryAfter: wait, detail: "the key " + key.Name + " may send " + strconv.Itoa(key.Rate) + " events a second: send the request again, unchanged"}).write(w)
+			return
+		}
 	}
 	positions, bad := g.append(r.Context(), records)
 	release() // before the answer: whoever has it may send the next at once
@@ -154,9 +175,22 @@ func summary(faults, events int) string {
 	return strconv.Itoa(faults) + " of " + strconv.Itoa(events) + " events are not acceptable: correct them and send all again, or send with ?partial=true"
 }
 
+// authorize finds the request's key, which is nil where none is asked for.
+func (g *Gateway) authorize(r *http.Request) (*Keys, *Key, *refusal) {
+	if g.o.Keys == nil {
+		return nil, nil, nil
+	}
+	keys := g.o.Keys()
+	key, err := keys.find(r.Header.Get("Authorization"))
+	if err != nil {
+		return nil, nil, &refusal{name: problemNoKey, detail: err.Error()}
+	}
+	return keys, key, nil
+}
+
 // prepare makes records of what is acceptable. A request's trace is that of
-// the events that have none.
-func (g *Gateway) prepare(items []item, trace string) ([]wire.Record, []Fault) {
+// the events that have none. A nil key allows everything.
+func (g *Gateway) prepare(items []item, trace string, key *Key) ([]wire.Record, []Fault) {
 	p := preparer{schema: g.o.Schema, clock: g.clock}
 	records := make([]wire.Record, 0, len(items))
 	var faults []Fault
@@ -172,6 +206,12 @@ func (g *Gateway) prepare(items []item, trace string) ([]wire.Record, []Fault) {
 		if it.bad != nil {
 			faults = append(faults, Fault{Line: it.line, Field: it.bad.Field, Reason: it.bad.Reason, Fate: it.bad.Fate.String()})
 			continue
+		}
+		if key != nil {
+			if not := key.allows(&it.ce); not != nil {
+				faults = append(faults, Fault{Line: it.line, Field: not.Field, Reason: not.Reason})
+				continue
+			}
 		}
 		records = append(records, record)
 	}
@@ -226,6 +266,14 @@ type participantView struct {
 }
 
 func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
+	_, key, bad := g.authorize(r)
+	if bad == nil && key != nil && !key.Read {
+		bad = &refusal{name: problemForbidden, detail: "the key " + key.Name + " may not read states: make one with veltrix keys add --read"}
+	}
+	if bad != nil {
+		bad.write(w)
+		return
+	}
 	id := r.PathValue("id")
 	if id == "" || len(id) > wire.ParticipantBytesMax || !utf8.ValidString(id) {
 		(&refusal{name: problemRequest, detail: "a participant's name has 1 to " + strconv.Itoa(wire.ParticipantBytesMax) + " bytes of UTF-8"}).write(w)

@@ -11,6 +11,9 @@ import (
 // The problems that the gateway answers with, by the last part of their type.
 const (
 	problemRequest     = "bad-request"
+	problemNoKey       = "unauthorized"
+	problemForbidden   = "forbidden"
+	problemRate        = "rate-limited"
 	problemNotFound    = "not-found"
 	problemUnknown     = "unknown-participant"
 	problemMethod      = "method-not-allowed"
@@ -32,6 +35,9 @@ var problems = map[string]struct {
 	title  string
 }{
 	problemRequest:     {http.StatusBadRequest, "The request cannot be read"},
+	problemNoKey:       {http.StatusUnauthorized, "The request has no key that is known here"},
+	problemForbidden:   {http.StatusForbidden, "The key does not allow this"},
+	problemRate:        {http.StatusTooManyRequests, "The key's rate is used up"},
 	problemNotFound:    {http.StatusNotFound, "There is nothing here"},
 	problemUnknown:     {http.StatusNotFound, "The participant has no events yet"},
 	problemMethod:      {http.StatusMethodNotAllowed, "The method is not allowed here"},
@@ -66,8 +72,9 @@ type Fault struct {
 	// Field is the attribute at fault, or the data's field as "data.name".
 	Field  string `json:"field,omitempty"`
 	Reason string `json:"reason"`
-	// Fate is what the processor would have made of it.
-	Fate string `json:"fate"`
+	// Fate is what the processor would have made of it; empty where only the
+	// key does not allow it.
+	Fate string `json:"fate,omitempty"`
 }
 
 // problemDocument is RFC 9457's format.
@@ -99,6 +106,9 @@ func (p *refusal) write(w http.ResponseWriter) {
 	}
 	if p.allow != "" {
 		h.Set("Allow", p.allow)
+	}
+	if p.name == problemNoKey {
+		h.Set("WWW-Authenticate", "Bearer")
 	}
 	if p.name == problemMedia {
 		h.Set("Accept", acceptedTypes)

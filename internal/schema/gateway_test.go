@@ -43,10 +43,12 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	}
 	document := schema.OpenAPI(program.Schema(), "http://localhost:8080")
 	appender, reader := &log{}, &states{}
-	gateway := ingest.New(ingest.Options{
+	var keys *ingest.Keys
+	bearer := ""
+	options := ingest.Options{
 		Appender: appender, States: reader, Schema: program.Schema(),
 		RequestBytesMax: 4096, InflightBytesMax: 8192, BatchEventsMax: 3, Timeout: time.Second,
-	})
+	}
 	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"player.walked","partitionkey":"ada","data":{"metres":1}}`
 	bad := strings.Replace(event, `"metres":1`, `"metres":"far"`, 1)
 	seen := map[int]bool{}
@@ -54,8 +56,12 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 		t.Helper()
 		r := httptest.NewRequest(method, path, strings.NewReader(body))
 		r.Header.Set("Content-Type", kind)
+		r.Header.Set("Authorization", bearer)
+		if options.Keys = nil; keys != nil {
+			options.Keys = func() *ingest.Keys { return keys }
+		}
 		w := httptest.NewRecorder()
-		gateway.ServeHTTP(w, r)
+		ingest.New(options).ServeHTTP(w, r)
 		seen[w.Code] = true
 		documented(t, document, method, path, w)
 	}
@@ -69,9 +75,20 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	ask("GET", "/v1/participants/"+strings.Repeat("x", 300), "", "")
 	reader.of = &ingest.Participant{State: wire.StateJSON(program.Schema().Initial(), program.Schema())}
 	ask("GET", "/v1/participants/ada", "", "")
+	secret, key := ingest.NewKey("slow", time.Now())
+	key.Types, key.Rate, key.Read = []string{"player.*"}, 1, true
+	keys = ingest.NewKeys([]ingest.Key{key}, nil)
+	ask("POST", "/v1/events", "application/cloudevents+json", event)
+	bearer = "Bearer " + secret
+	ask("GET", "/v1/participants/ada", "", "")
+	ask("POST", "/v1/events", "application/cloudevents+json", strings.Replace(strings.Replace(event, "player.walked", "hint.used", 1), `{"metres":1}`, `{"clue":"a","player":"b","cost":1}`, 1))
+	for range 3 {
+		ask("POST", "/v1/events", "application/cloudevents+json", event)
+	}
+	keys = nil
 	appender.err = errors.New("no broker answers")
 	ask("POST", "/v1/events", "application/cloudevents+json", event)
-	for _, status := range []int{200, 202, 207, 400, 404, 413, 415, 422, 503} {
+	for _, status := range []int{200, 202, 207, 400, 401, 403, 404, 413, 415, 422, 429, 503} {
 		if !seen[status] {
 			t.Errorf("no answer was %d", status)
 		}

@@ -30,12 +30,15 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 		},
 		"servers":           []any{object{"url": server}},
 		"jsonSchemaDialect": dialect,
-		"security":          []any{},
+		// A gateway without keys asks for none.
+		"security": []any{object{}, object{"key": []string{}}},
 		"paths": object{
 			"/v1/events":            object{"post": postEvents()},
 			"/v1/participants/{id}": object{"get": getParticipant()},
 		},
-		"components": object{"schemas": schemas, "responses": refusals()},
+		"components": object{"schemas": schemas, "responses": refusals(), "securitySchemes": object{
+			"key": object{"type": "http", "scheme": "bearer", "description": "made by veltrix keys add"},
+		}},
 	}
 }
 
@@ -46,7 +49,7 @@ func postEvents() object {
 		"202": answer("All events were taken", "Receipt"),
 		"207": answer("With partial=true: some events were taken", "Receipt"),
 	}
-	refuse(responses, "bad-request", "request-timeout", "request-too-large", "unsupported-media-type", "invalid-events", "busy", "unavailable")
+	refuse(responses, "bad-request", "unauthorized", "forbidden", "rate-limited", "request-timeout", "request-too-large", "unsupported-media-type", "invalid-events", "busy", "unavailable")
 	responses["202"].(object)["headers"] = object{
 		"Location": object{"description": "the participant that all events belong to, where there is one", "schema": object{"type": "string"}},
 	}
@@ -74,7 +77,7 @@ func postEvents() object {
 
 func getParticipant() object {
 	responses := object{"200": answer("The participant's state", "Participant")}
-	refuse(responses, "bad-request", "unknown-participant", "no-rules", "unavailable")
+	refuse(responses, "bad-request", "unauthorized", "forbidden", "unknown-participant", "no-rules", "unavailable")
 	return object{
 		"operationId": "getParticipant",
 		"summary":     "A participant's state, and how far it is",
@@ -109,7 +112,7 @@ func refusals() object {
 			continue
 		}
 		all[status] = object{"description": says, "content": object{"application/problem+json": object{"schema": ref("schemas", "Problem")}}}
-		if p.Status == 503 {
+		if p.Status == 503 || p.Status == 429 {
 			all[status].(object)["headers"] = object{"Retry-After": object{"description": "seconds", "schema": object{"type": "integer"}}}
 		}
 	}
@@ -133,12 +136,12 @@ func receipt() object {
 
 func fault() object {
 	return object{
-		"type": "object", "required": []string{"line", "reason", "fate"},
+		"type": "object", "required": []string{"line", "reason"},
 		"properties": object{
 			"line":   object{"type": "integer", "minimum": 1, "description": "the line, or the place in the batch"},
 			"field":  object{"type": "string", "description": "the attribute at fault, or the data's field as data.name"},
 			"reason": object{"type": "string"},
-			"fate":   object{"type": "string", "description": "what a processor would have made of it"},
+			"fate":   object{"type": "string", "description": "what a processor would have made of it; absent where only the key does not allow it"},
 		},
 	}
 }
