@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,6 +106,35 @@ func (n *node) move(t *testing.T, slot int64, to *node) {
 	n.must(t, "cluster", "setslot", slot, "node", to.id)
 }
 
+// agreed waits until the nodes know the same of each other. A slot that is moved
+// back before its last owner has heard of the first move may be claimed by an old
+// message, and then each node says that the other has it, for ever.
+func agreed(t *testing.T, nodes [2]*node) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		first, second := nodes[0].view(t), nodes[1].view(t)
+		if first == second {
+			return
+		}
+		if time.Since(began) > stall {
+			t.Fatalf("the nodes do not agree:\n%s\n\n%s", first, second)
+		}
+	}
+}
+
+// view is what a node knows of its cluster: each node's epoch and slots.
+func (n *node) view(t *testing.T) string {
+	t.Helper()
+	var known []string
+	for line := range strings.Lines(n.must(t, "cluster", "nodes").(string)) {
+		if fields := strings.Fields(line); len(fields) >= 8 {
+			known = append(known, strings.Join(append([]string{fields[0], fields[6]}, fields[8:]...), " "))
+		}
+	}
+	slices.Sort(known)
+	return strings.Join(known, "\n")
+}
+
 var errorStat = regexp.MustCompile(`errorstat_([A-Z]+):count=(\d+)`)
 
 // TestRow20ClusterSlotMoves moves every slot of a Redis Cluster that has keys
@@ -123,6 +153,7 @@ func TestRow20ClusterSlotMoves(t *testing.T) {
 	moved := 0
 	for f.left.Load() > 0 {
 		for i, n := range nodes {
+			agreed(t, nodes)
 			for slot := range n.used(t) {
 				n.move(t, slot, nodes[1-i])
 				moved++
