@@ -15,7 +15,8 @@ const kafkaBinding = "0.5.0"
 func AsyncAPI(s *participant.Schema, prefix string) map[string]any {
 	events := object{}
 	for i := range s.Types {
-		events[s.Types[i].Name] = object{"$ref": "#/components/messages/" + s.Types[i].Name}
+		name := nameOf(s.Types[i].Name)
+		events[name] = object{"$ref": "#/components/messages/" + name}
 	}
 	message := func(name string) object { return object{name: object{"$ref": "#/components/messages/" + name}} }
 	return object{
@@ -55,7 +56,7 @@ func messages(s *participant.Schema) object {
 	}
 	for i := range s.Types {
 		t := &s.Types[i]
-		all[t.Name] = message(t.Name, eventHeaders(t), data(t))
+		all[nameOf(t.Name)] = message(t.Name, eventHeaders(t), data(t))
 	}
 	return all
 }

@@ -6,5 +6,10 @@
 // and an integer may be written as 1.0 here.
 package schema
 
+import "strings"
+
+// nameOf is an event type as the name of a component, which may have no slash.
+func nameOf(eventType string) string { return strings.ReplaceAll(eventType, "/", "_-") }
+
 // object is a part of a document; encoding/json writes its keys in order.
 type object = map[string]any

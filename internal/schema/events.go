@@ -22,8 +22,9 @@ func Event(s *participant.Schema, t *participant.EventType) map[string]any {
 func Events(s *participant.Schema) map[string]any {
 	kinds, definitions := []any{}, object{}
 	for i := range s.Types {
-		kinds = append(kinds, object{"$ref": "#/$defs/" + s.Types[i].Name})
-		definitions[s.Types[i].Name] = envelope(&s.Types[i])
+		name := nameOf(s.Types[i].Name)
+		kinds = append(kinds, object{"$ref": "#/$defs/" + name})
+		definitions[name] = envelope(&s.Types[i])
 	}
 	return object{
 		"$schema": dialect,

@@ -16,7 +16,7 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 		"Receipt": receipt(), "Fault": fault(), "Problem": problem(), "Participant": view(s), "State": state(s),
 	}
 	for i := range s.Types {
-		name := "event." + s.Types[i].Name
+		name := "event." + nameOf(s.Types[i].Name)
 		schemas[name] = envelope(&s.Types[i])
 		kinds = append(kinds, ref("schemas", name))
 	}

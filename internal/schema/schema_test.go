@@ -36,6 +36,12 @@ func hunts(t *testing.T) map[string]*rules.Program {
 			t.Fatal(err)
 		}
 	}
+	slashed, err := rules.Load("rules.yaml", []byte("hunt: slashed\nversion: 1\nevents: {shop/item.bought: {data: {n: {type: int}}}}\n"+
+		"state: {n: {type: int}}\nrules:\n  - {name: r, on: shop/item.bought, set: {n: event.data.n}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all["a type with a slash in its name"] = slashed
 	return all
 }
 
