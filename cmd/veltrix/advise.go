@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -69,9 +68,7 @@ func adviseGraceCommand() *cobra.Command {
 		}
 		report := g.Report(wish)
 		if asJSON {
-			encoder := json.NewEncoder(cmd.OutOrStdout())
-			encoder.SetIndent("", "  ")
-			return encoder.Encode(report)
+			return writeDocument(cmd.OutOrStdout(), report)
 		}
 		return printGrace(cmd.OutOrStdout(), report, wish)
 	}

@@ -14,11 +14,17 @@ import (
 // configured runs veltrix config and returns what it printed.
 func configured(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	return run(t, append([]string{"config"}, args...)...)
+}
+
+// run runs the command and returns what it printed.
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
 	cmd := command()
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetOut(&out)
-	cmd.SetArgs(append([]string{"config"}, args...))
+	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }

@@ -77,9 +77,7 @@ func check(file string) checked {
 		schema := program.Schema()
 		found.Warnings = program.Warnings()
 		found.OK, found.Hunt, found.Version, found.Digest = true, schema.Hunt, schema.Version, schema.Digest
-		for _, t := range schema.Types {
-			found.Types = append(found.Types, t.Name)
-		}
+		found.Types = schema.TypeNames()
 	}
 	return found
 }

@@ -46,7 +46,7 @@ func explainCommand() *cobra.Command {
 		}
 		schema := program.Schema()
 		if only != "" && schema.TypeIndex(only) < 0 {
-			return usage("the rules declare no event type %q: choose %s", only, strings.Join(typesOf(schema), ", "))
+			return usage("the rules declare no event type %q: choose %s", only, strings.Join(schema.TypeNames(), ", "))
 		}
 		for i := range schema.Types {
 			if only != "" && schema.Types[i].Name != only {
@@ -59,14 +59,6 @@ func explainCommand() *cobra.Command {
 		return nil
 	}
 	return cmd
-}
-
-func typesOf(s *participant.Schema) []string {
-	var names []string
-	for i := range s.Types {
-		names = append(names, s.Types[i].Name)
-	}
-	return names
 }
 
 func explain(program *rules.Program, t *participant.EventType) *explained {

@@ -73,7 +73,7 @@ func (opts *schemaFlags) document(s *participant.Schema) (map[string]any, error)
 	}
 	at := s.TypeIndex(opts.eventType)
 	if at < 0 {
-		return nil, usage("the rules declare no event type %q: choose %s", opts.eventType, strings.Join(typesOf(s), ", "))
+		return nil, usage("the rules declare no event type %q: choose %s", opts.eventType, strings.Join(s.TypeNames(), ", "))
 	}
 	return schema.Event(s, &s.Types[at]), nil
 }
@@ -111,7 +111,8 @@ func (opts *schemaFlags) writeAll(out io.Writer, s *participant.Schema) error {
 	return nil
 }
 
-func writeDocument(out io.Writer, document map[string]any) error {
+// writeDocument writes JSON for people, too.
+func writeDocument(out io.Writer, document any) error {
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)

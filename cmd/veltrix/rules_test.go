@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -24,11 +23,11 @@ func TestRulesCheck(t *testing.T) {
 	if err := os.WriteFile(bad, []byte(broken), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := func(args ...string) (string, int) { return veltrix(t, append([]string{"rules", "check"}, args...)...) }
-	if said, code := run(good); code != 0 || !strings.Contains(said, good+": in order: hunt ") {
+	check := func(args ...string) (string, int) { return veltrix(t, append([]string{"rules", "check"}, args...)...) }
+	if said, code := check(good); code != 0 || !strings.Contains(said, good+": in order: hunt ") {
 		t.Errorf("code %d, %s", code, said)
 	}
-	said, code := run(good, bad, bad+".gone")
+	said, code := check(good, bad, bad+".gone")
 	if code != service.ExitConfig {
 		t.Errorf("mistakes end with %d, want %d", code, service.ExitConfig)
 	}
@@ -37,7 +36,7 @@ func TestRulesCheck(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, said)
 		}
 	}
-	said, code = run("--json", good, bad)
+	said, code = check("--json", good, bad)
 	lines := strings.Split(strings.TrimSpace(said), "\n")
 	if code != service.ExitConfig || len(lines) != 2 {
 		t.Fatalf("code %d, %d lines: %s", code, len(lines), said)
@@ -175,11 +174,6 @@ func TestRulesExplain(t *testing.T) {
 // veltrix runs the command, and returns what it printed and its exit code.
 func veltrix(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := command()
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetOut(&out)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), service.ExitCode(err)
+	said, err := run(t, args...)
+	return said, service.ExitCode(err)
 }

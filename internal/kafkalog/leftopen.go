@@ -106,54 +106,35 @@ func (l *leftOpen) settle(ctx context.Context, topics *[3]string, outputs []engi
 }
 
 // settlePartition reports whether no transaction is open in the partition any more.
+// For this slot's own last one it waits: its end is decided, and its markers are on
+// their way, or left out.
 func (l *leftOpen) settlePartition(ctx context.Context, p outputPartition) (settled bool, err error) {
-	open, err := openTransactions(ctx, l.cl, p.topic, p.id)
-	if err != nil { // a coordinator that did not answer may have one open
-		return false, err
-	}
-	settled = true
-	for _, t := range open {
-		switch {
-		case t.ID != "" && !strings.HasPrefix(t.ID, l.cfg.slotIDs()): // not a processor's: the brokers' rights keep others away
-			continue
-		case t.ended():
-			err = l.end(ctx, p, t)
-		case t.ID == l.cfg.slotID(): // between the decision and its markers
-			err = l.awaitEnd(ctx, p, t)
-		default:
-			settled = false // another slot's, whose coordinator still has it open
-		}
-		if err != nil {
+	for {
+		open, err := openTransactions(ctx, l.cl, p.topic, p.id)
+		if err != nil { // a coordinator that did not answer may have one open
 			return false, err
 		}
-	}
-	return settled, nil
-}
-
-// awaitEnd waits for this session's own last transaction: its end is decided, and
-// its markers are on their way, or left out.
-func (l *leftOpen) awaitEnd(ctx context.Context, p outputPartition, t OpenTransaction) error {
-	for {
+		settled, own := true, false
+		for _, t := range open {
+			switch {
+			case t.ID != "" && !strings.HasPrefix(t.ID, l.cfg.slotIDs()): // not a processor's: the brokers' rights keep others away
+			case t.ended():
+				if err := l.end(ctx, p, t); err != nil {
+					return false, err
+				}
+			case t.ID == l.cfg.slotID():
+				own = true
+			default:
+				settled = false // another slot's, whose coordinator still has it open
+			}
+		}
+		if !own {
+			return settled, nil
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		case <-time.After(endPoll):
-		}
-		open, err := openTransactions(ctx, l.cl, p.topic, p.id)
-		if err != nil {
-			return err
-		}
-		there := false
-		for _, o := range open {
-			if o.ProducerID != t.ProducerID || o.Start != t.Start {
-				continue
-			}
-			if there = true; o.ended() {
-				return l.end(ctx, p, o)
-			}
-		}
-		if !there {
-			return nil
 		}
 	}
 }
@@ -195,7 +176,7 @@ func (l *leftOpen) committed(ctx context.Context, p outputPartition, t OpenTrans
 	}
 	cause, again := int64(-1), false
 	err = readAll(ctx, l.cfg.Config, p.topic, p.id, t.Start, func(r *kgo.Record) {
-		at, err := strconv.ParseInt(string(header(r, wire.HeaderSourceOffset)), 10, 64)
+		at, err := strconv.ParseInt(string(Records([]*kgo.Record{r})[0].Header(wire.HeaderSourceOffset)), 10, 64)
 		own := r.ProducerID == t.ProducerID && r.ProducerEpoch == t.epoch
 		switch {
 		case err != nil: // a marker
@@ -212,15 +193,6 @@ func (l *leftOpen) committed(ctx context.Context, p outputPartition, t OpenTrans
 		return false, fmt.Errorf("its first record names no cause")
 	}
 	return !k.Absent && cause < k.Offset && !again, nil
-}
-
-func header(r *kgo.Record, key string) []byte {
-	for i := range r.Headers {
-		if r.Headers[i].Key == key {
-			return r.Headers[i].Value
-		}
-	}
-	return nil
 }
 
 // readAll hands on what a partition holds from an offset up to its present end,

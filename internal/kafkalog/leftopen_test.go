@@ -221,21 +221,20 @@ func leaderOf(t *testing.T, cfg kafkalog.Config, topic string, want int32) {
 // committedValues reads partition 0 of a topic up to its last stable offset.
 func committedValues(t *testing.T, cfg kafkalog.Config, topic string) string {
 	t.Helper()
-	ctx := withTimeout(t)
-	cl := newClient(t, cfg, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{cfg.Topic(topic): {0: kgo.NewOffset().AtStart()}}))
-	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, cfg.Topic(topic))
+	ctx, name := withTimeout(t), cfg.Topic(topic)
+	bounds, err := kafkalog.Bounds(ctx, cfg, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	end, _ := ends.Lookup(cfg.Topic(topic), 0)
 	var all []string
-	for next := int64(0); next < end.Offset-1; { // the last is a marker
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			t.Fatal(err)
+	err = kafkalog.ReadPartition(ctx, cfg, name, 0, bounds[0].Start, bounds[0].Stable, true, func(records []wire.Record) error {
+		for i := range records {
+			all = append(all, string(records[i].Value))
 		}
-		fetches.EachRecord(func(r *kgo.Record) { all, next = append(all, string(r.Value)), r.Offset+1 })
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return strings.Join(all, " ")
 }

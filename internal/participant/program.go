@@ -84,6 +84,24 @@ func (s *Schema) TypeIndex(name string) int {
 	return -1
 }
 
+// TypeNames returns the names of the event types, in their order.
+func (s *Schema) TypeNames() []string {
+	names := make([]string, len(s.Types))
+	for i := range s.Types {
+		names[i] = s.Types[i].Name
+	}
+	return names
+}
+
+// SlotNames returns the names of the slots, in their order.
+func (s *Schema) SlotNames() []string {
+	names := make([]string, len(s.Slots))
+	for i := range s.Slots {
+		names[i] = s.Slots[i].Name
+	}
+	return names
+}
+
 // Initial returns the state of a participant who has no events.
 func (s *Schema) Initial() []Value {
 	values := make([]Value, len(s.Slots))

@@ -181,7 +181,7 @@ func (c *compiler) undefined(v *view, root ast.Expr, id int64, field string) str
 	})
 	switch owner {
 	case "state":
-		names = c.slotNames()
+		names = c.schema.SlotNames()
 		owner = "slot `" + field + "` in state"
 	case "event":
 		names = []string{"data", "type", "time"}

@@ -76,7 +76,7 @@ func (c *compiler) rule(n *yaml.Node) {
 	for _, e := range c.entries(m["set"], "set") {
 		at := slotIndex(c.schema.Slots, e.key.Value)
 		if at < 0 {
-			c.note(e.key, "unknown slot `%s`%s", e.key.Value, suggestion(e.key.Value, c.slotNames()))
+			c.note(e.key, "unknown slot `%s`%s", e.key.Value, suggestion(e.key.Value, c.schema.SlotNames()))
 			continue
 		}
 		c.used["slot "+e.key.Value] = true
@@ -113,7 +113,7 @@ func (c *compiler) on(rule, n *yaml.Node) []int {
 		at := c.schema.TypeIndex(item.Value)
 		switch {
 		case at < 0:
-			c.note(item, "unknown event type `%s`%s", cut(item.Value, 80), suggestion(item.Value, c.typeNames()))
+			c.note(item, "unknown event type `%s`%s", cut(item.Value, 80), suggestion(item.Value, c.schema.TypeNames()))
 		case slices.Contains(on, at):
 			c.note(item, "event type `%s` stands twice", item.Value)
 		default:
@@ -128,22 +128,6 @@ func (c *compiler) on(rule, n *yaml.Node) []int {
 		return nil
 	}
 	return on
-}
-
-func (c *compiler) typeNames() []string {
-	var names []string
-	for i := range c.schema.Types {
-		names = append(names, c.schema.Types[i].Name)
-	}
-	return names
-}
-
-func (c *compiler) slotNames() []string {
-	var names []string
-	for i := range c.schema.Slots {
-		names = append(names, c.schema.Slots[i].Name)
-	}
-	return names
 }
 
 // expression checks a scalar; nil where it noted a problem.

@@ -3,7 +3,6 @@ package rules
 import (
 	"encoding/json"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -154,11 +153,7 @@ func (t *fixtureReader) event(n *yaml.Node, at int) FixtureEvent {
 		}
 	}
 	if t.schema.TypeIndex(e.Type) < 0 && m["fate"] == nil {
-		known := make([]string, len(t.schema.Types))
-		for i := range t.schema.Types {
-			known[i] = t.schema.Types[i].Name
-		}
-		t.note(m["type"], "unknown event type `%s`%s (to send it all the same, say which fate it must have)", cut(e.Type, 80), suggestion(e.Type, known))
+		t.note(m["type"], "unknown event type `%s`%s (to send it all the same, say which fate it must have)", cut(e.Type, 80), suggestion(e.Type, t.schema.TypeNames()))
 	}
 	e.Time, _ = t.moment(m["at"], "at")
 	e.Arrival = e.Time
@@ -205,11 +200,7 @@ func (t *fixtureReader) moment(n *yaml.Node, what string) (int64, bool) {
 func (t *fixtureReader) slot(e entry) FixtureSlot {
 	s := FixtureSlot{Slot: slotIndex(t.schema.Slots, e.key.Value), Line: e.key.Line}
 	if s.Slot < 0 {
-		known := make([]string, len(t.schema.Slots))
-		for i := range t.schema.Slots {
-			known[i] = t.schema.Slots[i].Name
-		}
-		t.note(e.key, "unknown slot `%s`%s", cut(e.key.Value, 80), suggestion(e.key.Value, known))
+		t.note(e.key, "unknown slot `%s`%s", cut(e.key.Value, 80), suggestion(e.key.Value, t.schema.SlotNames()))
 		return s
 	}
 	what, kind := "slot `"+e.key.Value+"`", t.schema.Slots[s.Slot].Kind
@@ -267,9 +258,6 @@ func (t *fixtureReader) notification(n *yaml.Node, test *Fixture) FixtureNotific
 	return want
 }
 
-// jsonNumber is a number that means the same in YAML and in JSON.
-var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$`)
-
 // json writes a value of the file as JSON. Numbers keep their spelling: an
 // int of 64 bits is no float on the way.
 func (t *fixtureReader) json(n *yaml.Node) []byte {
@@ -300,7 +288,7 @@ func (t *fixtureReader) json(n *yaml.Node) []byte {
 	case tag == "!!bool":
 		yes, _ := t.boolean(n, "data")
 		return strconv.AppendBool(b, yes)
-	case (tag == "!!int" || tag == "!!float") && jsonNumber.MatchString(n.Value):
+	case (tag == "!!int" || tag == "!!float") && json.Valid([]byte(n.Value)): // spelled as JSON spells it
 		return []byte(n.Value)
 	}
 	return quoted(n.Value)

@@ -243,7 +243,7 @@ func (c *compiler) leaderboards(n *yaml.Node) {
 		case !found || by.Kind != yaml.ScalarNode:
 			c.wrong(by, "by", "a slot of type int, such as state.score")
 		case at < 0:
-			c.note(by, "unknown slot `%s`%s", cut(slot, 80), suggestion(slot, c.slotNames()))
+			c.note(by, "unknown slot `%s`%s", cut(slot, 80), suggestion(slot, c.schema.SlotNames()))
 		case c.slots[at].Kind != participant.KindInt:
 			c.note(by, "slot `%s` is of type %s; a leaderboard ranks by an int", slot, c.slots[at].Kind)
 		default:
