@@ -53,20 +53,25 @@ func loadCommand() *cobra.Command {
 		if options.Speed, err = speedOf(speed); err != nil {
 			return err
 		}
+		var readBy []string
 		if mapping != "" {
 			src, err := os.ReadFile(mapping)
 			if err == nil {
 				options.Mapping, err = ingest.ParseMapping(src)
+				readBy = append(readBy, string(src))
 			}
 			if err != nil {
 				return service.WithExitCode(fmt.Errorf("%s: %w", mapping, err), service.ExitConfig)
 			}
 		}
+		if program != nil {
+			readBy = append(readBy, program.Schema().Digest)
+		}
 		rt := app.NewRuntime(cfg, version)
 		for _, file := range files {
 			own := options
 			if resume {
-				if err := resumed(cmd.Context(), rt, file, &own); err != nil {
+				if err := resumed(cmd.Context(), rt, file, readBy, &own); err != nil {
 					return fmt.Errorf("load %s: %w", file, err)
 				}
 			}
@@ -92,11 +97,11 @@ func speedOf(text string) (float64, error) {
 }
 
 // resumed makes a load one that leaves out what the log has of the file.
-func resumed(ctx context.Context, rt app.Runtime, file string, o *ingest.LoadOptions) (err error) {
+func resumed(ctx context.Context, rt app.Runtime, file string, readBy []string, o *ingest.LoadOptions) (err error) {
 	if file == "-" {
 		return errors.New("stdin cannot be resumed: it is not known to be the same")
 	}
-	if o.Name, err = ingest.FileName(file); err != nil {
+	if o.Name, err = ingest.FileName(file, readBy...); err != nil {
 		return err
 	}
 	o.Done, err = app.LoadedBefore(ctx, rt, o.Name)

@@ -289,8 +289,9 @@ func TestCommandLine(t *testing.T) {
 // the log has is left out, and what was added to the file is loaded.
 func TestLoadMapped(t *testing.T) {
 	s := newSite(t)
-	mapping := s.file("mapping.yaml", "type: clue.found\nsource: /import\nid: {column: nr}\nparticipant: {column: team}\n"+
-		"time: {column: at}\ndata: {clue: {column: clue}, points: {column: points}}\n")
+	const mapped = "type: clue.found\nsource: /import\nid: {column: nr}\nparticipant: {column: team}\n" +
+		"time: {column: at}\ndata: {clue: {column: clue}, points: {column: points}}\n"
+	mapping := s.file("mapping.yaml", mapped)
 	rows := "nr,team,at,clue,points\n1,owls,2026-05-01T12:00:00Z,mast,50\n2,newts,2026-05-01T12:00:30Z,bell,many\n3,newts,2026-05-01T12:01:00Z,bell,70\n"
 	file := s.file("results.csv", rows)
 	load := func(want ...string) {
@@ -304,6 +305,9 @@ func TestLoadMapped(t *testing.T) {
 	}
 	load(`"line":3`, "data.points", `"loaded":2`)
 	load(`"loaded":0`, `"before":2`)
+	s.file("mapping.yaml", strings.Replace(mapped, "{column: points}", "'60'", 1))
+	load(`"loaded":3`) // the row that was bad is good now, and lies before one that was loaded
+	s.file("mapping.yaml", mapped)
 	s.file("results.csv", rows+"4,owls,2026-05-01T12:02:00Z,anchor,10\n") // another content is another file
 	load(`"loaded":3`)
 	for args, want := range map[string]string{

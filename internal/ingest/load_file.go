@@ -64,14 +64,19 @@ func Open(path string, stdin io.Reader) (events io.ReadCloser, read func() int64
 }
 
 // FileName names a file's content for a load that can be continued: a file with
-// another content is another one, whatever it is called.
-func FileName(path string) (string, error) {
+// another content is another one, whatever it is called. So is one that is read in
+// another way, which readBy tells: lines that were bad may be good then, and lie
+// before others that were loaded.
+func FileName(path string, readBy ...string) (string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return "", fmt.Errorf("open events: %w", err)
 	}
 	defer file.Close()
 	h := xxh3.New()
+	for _, by := range readBy {
+		_, _ = fmt.Fprintf(h, "%d %s", len(by), by) // a hash takes everything
+	}
 	if _, err := io.Copy(h, file); err != nil {
 		return "", fmt.Errorf("read events of %s: %w", path, err)
 	}
