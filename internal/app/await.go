@@ -11,6 +11,7 @@ import (
 
 	"github.com/veltrix/veltrix/internal/inboxapi"
 	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/service"
 )
@@ -61,9 +62,11 @@ func (rt Runtime) awaitRedis(ctx context.Context) (redis.UniversalClient, error)
 	return client, nil
 }
 
-// space names the deployment's part of Redis.
-func (rt Runtime) space(manifest *kafkalog.Manifest) redisstore.Space {
-	return redisstore.Space{Prefix: rt.Config.Prefix, Generation: manifest.Generation, Buckets: rt.Config.Processor.Buckets}
+// view returns the deployment's states in Redis, as schema reads them.
+func (rt Runtime) view(client redis.UniversalClient, manifest *kafkalog.Manifest, schema *participant.Schema) *redisstore.State {
+	return redisstore.NewState(client, redisstore.Space{
+		Prefix: rt.Config.Prefix, Generation: manifest.Generation, Buckets: rt.Config.Processor.Buckets,
+	}, schema)
 }
 
 // TopicsFunc plans or applies topics.

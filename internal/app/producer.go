@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
@@ -90,16 +88,16 @@ func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error
 	}
 	if p.program != nil {
 		options.Schema = p.program.Schema()
-		space := redisstore.Space{Prefix: p.rt.Config.Prefix, Generation: manifest.Generation, Buckets: p.rt.Config.Processor.Buckets}
 		kafka, err := p.rt.Kafka("producer")
 		if err != nil {
 			return err
 		}
-		options.States = &states{
+		view := &states{
 			kafka: kafka,
-			store: redisstore.NewState(client, space), partitions: manifest.Partitions, schema: options.Schema,
-			token: stateToken(manifest, options.Schema, space.Buckets), timeout: 5 * time.Second,
+			store: p.rt.view(client, manifest, options.Schema), partitions: manifest.Partitions, schema: options.Schema,
+			token: stateToken(manifest, options.Schema, p.rt.Config.Processor.Buckets), timeout: 5 * time.Second,
 		}
+		options.States, options.Boards = view, view
 	} else {
 		p.rt.Log.Warn("no rules file: events are checked without their data's fields, and no states are shown")
 	}
@@ -188,76 +186,4 @@ func (rt Runtime) closeAppender(ctx context.Context, a *kafkalog.Appender) {
 	if err := a.Close(ctx); err != nil {
 		rt.Log.Warn("some events were not acknowledged before the stop; their senders were told so", "error", err)
 	}
-}
-
-// states implements ingest.StateReader on the view in Redis.
-type states struct {
-	store      *redisstore.State
-	partitions int32
-	schema     *participant.Schema
-	token      string // of the states that schema reads
-	kafka      kafkalog.Config
-	timeout    time.Duration
-}
-
-func stateToken(m *kafkalog.Manifest, schema *participant.Schema, buckets int) string {
-	return engine.Token{
-		ClusterID: m.ClusterID, TopicID: m.TopicID, Partitions: m.Partitions,
-		RulesVersion: schema.Version, RulesDigest: schema.Digest, Buckets: buckets,
-	}.String()
-}
-
-// absent tells a partition that has no view yet from one whose view is gone: of
-// the latter, nobody can say that a participant has no events.
-func (s *states) absent(ctx context.Context, partition int32) error {
-	manifest, err := kafkalog.ReadManifest(ctx, s.kafka)
-	if err == nil && manifest != nil && slices.Contains(manifest.Initialized, partition) {
-		return fmt.Errorf("the view of partition %d is gone from Redis; a processor brings it back", partition)
-	}
-	return err
-}
-
-// Participant implements ingest.StateReader.
-func (s *states) Participant(ctx context.Context, id string) (*ingest.Participant, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	partition := wire.PartitionFor([]byte(id), s.partitions)
-	for {
-		meta, err := s.store.Meta(ctx, partition)
-		if err != nil {
-			return nil, err
-		}
-		if !meta.Exists {
-			return nil, s.absent(ctx, partition)
-		}
-		if err := s.readable(meta); err != nil {
-			return nil, err
-		}
-		now, values, err := s.store.Load(ctx, partition, meta.Generation, []string{id})
-		if err != nil {
-			return nil, err
-		}
-		if now.Generation != meta.Generation {
-			continue // rebuilt between the two reads
-		}
-		if values[0] == nil {
-			return nil, nil
-		}
-		asOf, h, err := wire.DecodeStored(values[0], s.schema)
-		if err != nil {
-			return nil, fmt.Errorf("partition %d: %w", partition, err)
-		}
-		return &ingest.Participant{
-			State: wire.StateJSON(h.Head, s.schema), Floor: wire.FloorJSON(h), Partition: partition, Applied: now.Applied, AsOf: asOf,
-		}, nil
-	}
-}
-
-// readable refuses states that were written under other rules or in another
-// layout: read by ours, they would be wrong and look right.
-func (s *states) readable(meta engine.Meta) error {
-	if meta.Token != s.token {
-		return fmt.Errorf("the states are of %q, and this gateway reads %q: start it with the rules file and processor.buckets of the processors", meta.Token, s.token)
-	}
-	return nil
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
-	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/repair"
 )
 
@@ -54,7 +53,7 @@ func NewRepair(ctx context.Context, rt Runtime, program participant.Program, rea
 	}
 	r.Repairer = &repair.Repairer{
 		Log:  &repairLog{verifyLog{kafka: kafka, positions: r.positions}},
-		View: redisstore.NewState(r.client, rt.space(manifest)), Snapshots: r.snapshots, Journal: journal{kafka},
+		View: rt.view(r.client, manifest, program.Schema()), Snapshots: r.snapshots, Journal: journal{kafka},
 		Fold: fold.New(program, manifest.Partitions), Token: tokenOf(rt, manifest).String(),
 		Who: operator(), Reason: reason, Audit: rt.Log, Now: time.Now,
 	}

@@ -160,7 +160,7 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 		Compare: cfg.CompareInterval, Scrub: cfg.ScrubInterval, Snapshot: cfg.SnapshotInterval, ScanTimeout: engine.DefaultLoop.ScanTimeout,
 		Log: log, Hooks: p.hooks(),
 	}, machine, session, engine.Stores{
-		Positions: p.positions, Store: redisstore.NewState(p.client, p.rt.space(p.manifest)), Snapshots: p.snapshots,
+		Positions: p.positions, Store: p.rt.view(p.client, p.manifest, p.program.Schema()), Snapshots: p.snapshots,
 	}, inbox)
 	s.loop.Store(loop)
 

@@ -9,7 +9,6 @@ import (
 	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
-	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/verify"
 	"github.com/veltrix/veltrix/internal/wire"
 )
@@ -48,7 +47,7 @@ func Verify(ctx context.Context, rt Runtime, program participant.Program, progre
 	}
 	v := verify.Verifier{
 		Log:   &verifyLog{kafka: kafka, positions: positions},
-		Store: redisstore.NewState(client, rt.space(manifest)), Fold: fold.New(program, manifest.Partitions),
+		Store: rt.view(client, manifest, program.Schema()), Fold: fold.New(program, manifest.Partitions), Schema: program.Schema(),
 		Partitions: manifest.Partitions, Token: tokenOf(rt, manifest).String(), Progress: progress,
 		Bases: bases, Copies: snapshots,
 	}

@@ -281,7 +281,7 @@ func newView(ctx context.Context, p *place, ends []int64) (*view, error) {
 	}
 	client := redisstore.Open(cfg)
 	space := redisstore.Space{Prefix: p.kafka.Prefix, Generation: manifest.Generation, Buckets: p.rt.Config.Processor.Buckets}
-	v := &view{state: redisstore.NewState(client, space), ends: ends, close: func() { _ = client.Close() }}
+	v := &view{state: redisstore.NewState(client, space, nil), ends: ends, close: func() { _ = client.Close() }}
 	for _, end := range ends {
 		v.total += end
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,35 +17,59 @@ type chores map[int32]due
 
 type due struct{ scrub, save time.Time }
 
-// chore begins at most one scan. The first of a partition comes at a random
-// time within its interval, so that a deployment's partitions do not all stand
-// still at once.
+// chore begins at most one scan.
 func (l *Loop) chore(ctx context.Context, now time.Time) {
+	snapshot := l.cfg.Snapshot
+	if l.snapshots == nil {
+		snapshot = 0
+	}
 	if l.chores == nil {
 		l.chores = chores{}
 	}
-	kept, begun := chores{}, false
-	for _, s := range l.machine.Status() {
-		d, ok := l.chores[s.Partition]
-		if !ok {
-			d = due{first(now, l.cfg.Scrub), first(now, l.cfg.Snapshot)}
-		}
-		scrub := l.cfg.Scrub > 0 && now.After(d.scrub)
-		save := l.snapshots != nil && l.cfg.Snapshot > 0 && now.After(d.save)
-		if save && s.Saved == s.Position { // nothing has happened since
-			save, d.save = false, now.Add(l.cfg.Snapshot)
-		}
-		if (scrub || save) && !begun && s.Phase == ready.String() {
-			begun = true
-			d.scrub = now.Add(l.cfg.Scrub)
-			if save {
-				d.save = now.Add(l.cfg.Snapshot)
-			}
-			l.step(ctx, Scrub{s.Partition, save})
-		}
-		kept[s.Partition] = d
+	if next := l.chores.next(now, l.machine.Status(), l.cfg.Scrub, snapshot); next != nil {
+		l.step(ctx, *next)
 	}
-	l.chores = kept
+}
+
+// next returns the scan to begin now: of those that are due, the one that has
+// waited longest, because with short intervals more become due than can be
+// begun. The first of a partition comes at a random time within its interval,
+// so that a deployment's partitions do not all stand still at once. An interval
+// of 0 is never.
+func (c chores) next(now time.Time, status []Status, scrub, snapshot time.Duration) *Scrub {
+	maps.DeleteFunc(c, func(id int32, _ due) bool {
+		return !slices.ContainsFunc(status, func(s Status) bool { return s.Partition == id })
+	})
+	var next *Scrub
+	var since time.Time
+	for _, s := range status {
+		d, ok := c[s.Partition]
+		if !ok {
+			d = due{first(now, scrub), first(now, snapshot)}
+		}
+		if now.After(d.save) && s.Saved == s.Position { // nothing has happened since
+			d.save = now.Add(snapshot)
+		}
+		c[s.Partition] = d
+		save := snapshot > 0 && now.After(d.save)
+		look := scrub > 0 && now.After(d.scrub)
+		at := d.save
+		if look && (!save || d.scrub.Before(at)) {
+			at = d.scrub
+		}
+		if (look || save) && s.Phase == ready.String() && (next == nil || at.Before(since)) {
+			next, since = &Scrub{s.Partition, save}, at
+		}
+	}
+	if next != nil {
+		d := c[next.Partition]
+		d.scrub = now.Add(scrub)
+		if next.Save {
+			d.save = now.Add(snapshot)
+		}
+		c[next.Partition] = d
+	}
+	return next
 }
 
 func first(now time.Time, interval time.Duration) time.Time {
@@ -177,6 +202,10 @@ func (l *Loop) scan(ctx context.Context, e Scan) Scanned {
 		return w.Add(ctx, fresh)
 	})
 	out.Participants = int64(len(seen))
+	if errors.Is(out.Err, ErrDamaged) {
+		l.cfg.Log.Warn("what Redis holds is not what was put there", "partition", e.Partition, "error", out.Err)
+		out.Damaged, out.Err = true, nil
+	}
 	if out.Err == nil {
 		out.Meta, out.Err = l.store.Meta(ctx, e.Partition)
 	}

@@ -65,13 +65,15 @@ type (
 		Save      bool
 	}
 	// Scanned answers Scan: the position as it was after the last value was
-	// read, and the digest of all of them. Err: they could not be read, or not
-	// be added to a snapshot.
+	// read, and the digest of all of them. Damaged: what is kept beside the
+	// values is not theirs. Err: they could not be read, or not be added to a
+	// snapshot.
 	Scanned struct {
 		Partition    int32
 		Epoch        uint64
 		Meta         Meta
 		Digest       uint64
+		Damaged      bool
 		Participants int64
 		Err          error
 	}

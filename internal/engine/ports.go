@@ -53,6 +53,9 @@ func (m Meta) reached(move Move) bool {
 	return m.Same(Meta{Exists: true, Token: move.Token, Generation: move.Generation, Applied: move.To})
 }
 
+// ErrDamaged says that values have to be made anew.
+var ErrDamaged = errors.New("damaged")
+
 // Store is the view in Redis. No method writes a value without the position
 // it belongs to. Errors are transport errors: the outcome is unknown, and
 // every method may be called again.
@@ -76,7 +79,9 @@ type Store interface {
 	// goes away by itself.
 	Stage(ctx context.Context, partition int32, generation string, values []KeyValue) (string, error)
 	// Scan calls fn with every participant of a generation, in no order and
-	// some of them twice.
+	// some of them twice. After the last one, the error ErrDamaged says that
+	// what the store keeps beside the values is not theirs, unless something has
+	// moved meanwhile.
 	Scan(ctx context.Context, partition int32, generation string, fn func([]KeyValue) error) error
 }
 

@@ -97,7 +97,7 @@ func (m *Machine) scanned(in Scanned) {
 		m.counts.Strayed++
 		m.emit(Discard{p.id, p.epoch})
 		m.again(p)
-	case in.Digest != p.stamp.Digest:
+	case in.Damaged || in.Digest != p.stamp.Digest:
 		m.counts.Damaged++
 		m.emit(Discard{p.id, p.epoch})
 		m.distrust(p)

@@ -108,7 +108,34 @@ func harbour() *participant.Schema {
 			{Name: "clue", Kind: participant.KindString, BytesMax: 16},
 			{Name: "points", Kind: participant.KindInt, Optional: true},
 		}}},
+		Slots:        []participant.Slot{{Name: "score", Kind: participant.KindInt}, {Name: "finished", Kind: participant.KindTime}},
+		Leaderboards: []participant.Leaderboard{{Name: "score", Slot: 0}, {Name: "first", Slot: 1, Ascending: true}},
 	})
+}
+
+// rankings are the gateways' leaderboards, by their place in the schema.
+type rankings []*board
+
+func (r rankings) Part(ctx context.Context, leaderboard int, at *ingest.Place, near int) ([]ingest.BoardPart, error) {
+	if at != nil && at.Participant == "away" {
+		return nil, errAway
+	}
+	return r[leaderboard].Part(ctx, leaderboard, at, near)
+}
+
+func (r rankings) Number(ctx context.Context, leaderboard int, who string) (*ingest.Place, error) {
+	if who == "away" {
+		return &ingest.Place{Participant: who}, nil
+	}
+	return r[leaderboard].Number(ctx, leaderboard, who)
+}
+
+func harbourRankings() rankings {
+	s := harbour()
+	return rankings{
+		{Leaderboard: s.Leaderboards[0], partitions: [][]ingest.Place{{{Participant: "ada", Number: 50}, {Participant: "dan", Number: -2}}, {{Participant: "grace", Number: 70}, {Participant: "bob", Number: 50}}}},
+		{Leaderboard: s.Leaderboards[1], partitions: [][]ingest.Place{{}, {{Participant: "grace", Number: noon.UnixMicro()}}}},
+	}
 }
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -121,5 +148,6 @@ func options(l *log) ingest.Options {
 		States: view{"ada": {
 			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, AsOf: 40, Floor: "2026-05-01T11:59:30Z",
 		}},
+		Boards: harbourRankings(),
 	}
 }

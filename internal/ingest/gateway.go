@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Appender Appender
 	States   StateReader // nil: this gateway has no rules to read states by
+	Boards   BoardReader // nil: nor leaderboards
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
 	Schema *participant.Schema
 	// Keys returns the keys that are in force now; nil: everybody may do everything.
@@ -53,9 +54,11 @@ func New(o Options) *Gateway {
 	g.budget.max, g.budget.told = o.InflightBytesMax, g.o.Metrics.inflight
 	g.mux.HandleFunc("POST /v1/events", g.postEvents)
 	g.mux.HandleFunc("GET /v1/participants/{id}", g.getParticipant)
+	g.mux.HandleFunc("GET /v1/leaderboards/{name}", g.getLeaderboard)
 	g.mux.HandleFunc("GET /{$}", help)
 	g.mux.HandleFunc("/v1/events", notAllowed("POST"))
 	g.mux.HandleFunc("/v1/participants/{id}", notAllowed("GET, HEAD"))
+	g.mux.HandleFunc("/v1/leaderboards/{name}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/{$}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		(&refusal{name: problemNotFound, detail: "GET / lists what is here"}).write(w)
@@ -265,18 +268,29 @@ type participantView struct {
 	Floor any `json:"floor"`
 }
 
-func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
+// mayRead refuses a request whose key may not read.
+func (g *Gateway) mayRead(r *http.Request) *refusal {
 	_, key, bad := g.authorize(r)
 	if bad == nil && key != nil && !key.Read {
 		bad = &refusal{name: problemForbidden, detail: "the key " + key.Name + " may not read states: make one with veltrix keys add --read"}
 	}
-	if bad != nil {
+	return bad
+}
+
+var participantRule = "a participant's name has 1 to " + strconv.Itoa(wire.ParticipantBytesMax) + " bytes of UTF-8"
+
+func validParticipant(id string) bool {
+	return id != "" && len(id) <= wire.ParticipantBytesMax && utf8.ValidString(id)
+}
+
+func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
+	if bad := g.mayRead(r); bad != nil {
 		bad.write(w)
 		return
 	}
 	id := r.PathValue("id")
-	if id == "" || len(id) > wire.ParticipantBytesMax || !utf8.ValidString(id) {
-		(&refusal{name: problemRequest, detail: "a participant's name has 1 to " + strconv.Itoa(wire.ParticipantBytesMax) + " bytes of UTF-8"}).write(w)
+	if !validParticipant(id) {
+		(&refusal{name: problemRequest, detail: participantRule}).write(w)
 		return
 	}
 	if g.o.States == nil {
@@ -306,6 +320,8 @@ const helpText = `Veltrix takes events here, and tells what became of them.
 
 POST /v1/events               a CloudEvent; 202 when all replicas have it
 GET  /v1/participants/{id}    a participant's state, and how far it is
+GET  /v1/leaderboards/{name}  who leads (?top=10), or who is next to one
+                              (?around=ada&near=5)
 
   curl -i http://HOST/v1/events -H 'Content-Type: application/cloudevents+json' -d '
     {"specversion":"1.0","id":"1","source":"/me","type":"clue.found",

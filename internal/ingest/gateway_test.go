@@ -91,6 +91,10 @@ func accepted(t *testing.T) []exchange {
 		{"partial", request("POST", "/v1/events?partial=true", lines, good+"\nno\n"+event("3", `{"clue":7}`)+"\n"+event("4", clue)), nil},
 		{"no time", post(one, strings.Replace(good, `"time":"2026-05-01T11:59:59Z",`, "", 1)), nil},
 		{"participant", request("GET", "/v1/participants/ada", "", ""), nil},
+		{"leaderboard", request("GET", "/v1/leaderboards/score", "", ""), nil},
+		{"leaderboard's top", request("GET", "/v1/leaderboards/score?top=2", "", ""), nil},
+		{"leaderboard around one", request("GET", "/v1/leaderboards/score?around=bob&near=1", "", ""), nil},
+		{"leaderboard by time", request("GET", "/v1/leaderboards/first", "", ""), nil},
 		{"help", request("GET", "/", "", ""), nil},
 	}
 }
@@ -144,6 +148,16 @@ func refused(t *testing.T) []exchange {
 		{"no id in headers", post("application/json", clue, "Ce-Specversion", "1.0"), nil},
 		{"too much in flight", post(one, good), func(_ *log, o *ingest.Options) { o.InflightBytesMax = 64 }},
 		{"brokers away", post(one, good), func(l *log, _ *ingest.Options) { l.fail = errAway }},
+		{"unknown leaderboard", request("GET", "/v1/leaderboards/scores", "", ""), nil},
+		{"not on the leaderboard", request("GET", "/v1/leaderboards/first?around=ada", "", ""), nil},
+		{"top and around", request("GET", "/v1/leaderboards/score?top=3&around=ada", "", ""), nil},
+		{"near without around", request("GET", "/v1/leaderboards/score?near=3", "", ""), nil},
+		{"too much of a leaderboard", request("GET", "/v1/leaderboards/score?top=1001", "", ""), nil},
+		{"unknown parameter of a leaderboard", request("GET", "/v1/leaderboards/score?first=3", "", ""), nil},
+		{"around nobody", request("GET", "/v1/leaderboards/score?around=", "", ""), nil},
+		{"wrong method for a leaderboard", request("POST", "/v1/leaderboards/score", "", ""), nil},
+		{"Redis away for a leaderboard", request("GET", "/v1/leaderboards/score?around=away", "", ""), nil},
+		{"no leaderboards", request("GET", "/v1/leaderboards/score", "", ""), func(_ *log, o *ingest.Options) { o.Boards = nil }},
 		{"Redis away", request("GET", "/v1/participants/away", "", ""), nil},
 		{"no rules", request("GET", "/v1/participants/ada", "", ""), func(_ *log, o *ingest.Options) { o.States = nil }},
 	}

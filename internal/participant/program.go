@@ -11,6 +11,8 @@ type Schema struct {
 	Digest string
 	Types  []EventType
 	Slots  []Slot
+	// Leaderboards in the order of the rules file.
+	Leaderboards []Leaderboard
 	// RejectUnknown refuses event types that are not declared; otherwise they
 	// are accepted, counted and have no effect.
 	RejectUnknown bool
@@ -67,6 +69,14 @@ type Slot struct {
 	Zero Value
 }
 
+// Leaderboard ranks participants by a slot of kind Int or Time. Who has no value
+// there is not on it.
+type Leaderboard struct {
+	Name      string
+	Slot      int  // place in Schema.Slots
+	Ascending bool // the lowest first; otherwise the highest
+}
+
 // NewSchema indexes s and returns it.
 func NewSchema(s Schema) *Schema {
 	s.types = make(map[string]int, len(s.Types))
@@ -98,6 +108,15 @@ func (s *Schema) SlotNames() []string {
 	names := make([]string, len(s.Slots))
 	for i := range s.Slots {
 		names[i] = s.Slots[i].Name
+	}
+	return names
+}
+
+// LeaderboardNames returns the names of the leaderboards, in their order.
+func (s *Schema) LeaderboardNames() []string {
+	names := make([]string, len(s.Leaderboards))
+	for i := range s.Leaderboards {
+		names[i] = s.Leaderboards[i].Name
 	}
 	return names
 }

@@ -20,7 +20,7 @@ func twoBuckets(t *testing.T) (*redisstore.State, redis.UniversalClient, engine.
 	t.Cleanup(func() { _ = client.Close() })
 	two := space
 	two.Buckets = 2
-	s := redisstore.NewState(client, two)
+	s := redisstore.NewState(client, two, nil)
 	m, err := s.Init(t.Context(), 0, engine.Meta{}, engine.Meta{Token: "token"})
 	if err != nil {
 		t.Fatal(err)

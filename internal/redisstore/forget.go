@@ -23,7 +23,7 @@ func (s *State) Forget(ctx context.Context, partition int32, old engine.Meta) (e
 	meta, err := s.run(ctx, "forget", partition, forgetScript, []string{s.space.metaKey(partition)}, []any{old.Token, old.Generation, old.Applied})
 	if err == nil && !meta.Exists {
 		// Only memory is at stake: nobody reads this generation any more.
-		_ = s.client.Unlink(ctx, s.space.bucketKeys(partition, old.Generation)...).Err()
+		_ = s.client.Unlink(ctx, s.keys(partition, old.Generation)...).Err()
 	}
 	return meta, err
 }

@@ -17,7 +17,7 @@ func TestForget(t *testing.T) {
 	ctx := t.Context()
 	client := redisstore.Open(redisstore.Config{Addrs: []string{testredis.Start(t, nil).Addr}})
 	t.Cleanup(func() { _ = client.Close() })
-	s := redisstore.NewState(client, space)
+	s := redisstore.NewState(client, space, nil)
 	begun, err := s.Init(ctx, 0, engine.Meta{}, engine.Meta{Token: "token", Start: 3, Applied: 3})
 	if err != nil {
 		t.Fatal(err)

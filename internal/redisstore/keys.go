@@ -35,6 +35,12 @@ func (s Space) bucketKeys(partition int32, generation string) []string {
 	return keys
 }
 
+// boardKey is a sorted set: the participants of one leaderboard, the first one
+// lowest, and "" → the sentinel, behind all.
+func (s Space) boardKey(partition int32, generation, leaderboard string) string {
+	return s.tag(partition) + ":" + generation + ":leaderboard:" + leaderboard
+}
+
 func (s Space) bucketOf(participant string) int {
 	return int(xxh3.HashString(participant) % uint64(s.Buckets))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/participant"
 )
 
 // valuesPerCommand bounds one HMGET.
@@ -33,10 +34,14 @@ var (
 type State struct {
 	client redis.UniversalClient
 	space  Space
+	boards boards
 }
 
-// NewState returns the view of one space.
-func NewState(client redis.UniversalClient, space Space) *State { return &State{client, space} }
+// NewState returns the view of one space. The schema says how values are ranked;
+// a nil one, for those who neither write nor rank, has no leaderboards.
+func NewState(client redis.UniversalClient, space Space, schema *participant.Schema) *State {
+	return &State{client, space, newBoards(space, schema)}
+}
 
 // Meta reads a partition's position and whether every bucket has its sentinel.
 func (s *State) Meta(ctx context.Context, partition int32) (engine.Meta, error) {
@@ -48,8 +53,8 @@ func (s *State) Meta(ctx context.Context, partition int32) (engine.Meta, error) 
 	if err != nil || !first.Exists {
 		return first, err
 	}
-	// Read both in one step, under the generation just seen.
-	meta, _, err := s.read(ctx, partition, first.Generation, s.everyBucket(nil))
+	// Read all in one step, under the generation just seen.
+	meta, _, err := s.read(ctx, partition, first.Generation, s.everyBucket(nil), s.boards.keys(partition, first.Generation))
 	return meta, err
 }
 
@@ -66,7 +71,7 @@ func (s *State) Load(ctx context.Context, partition int32, generation string, ke
 			fields[b] = append(fields[b], keys[i])
 		}
 	}
-	meta, found, err := s.read(ctx, partition, generation, fields)
+	meta, found, err := s.read(ctx, partition, generation, fields, nil)
 	if err != nil {
 		return meta, nil, err
 	}
@@ -89,9 +94,11 @@ func (s *State) everyBucket(fields []string) map[int][]string {
 	return all
 }
 
-// read fetches meta, sentinels and fields by bucket in one transaction.
-func (s *State) read(ctx context.Context, partition int32, generation string, fields map[int][]string) (engine.Meta, map[int][]any, error) {
+// read fetches meta, fields by bucket, and the sentinels of these and of boards
+// in one transaction.
+func (s *State) read(ctx context.Context, partition int32, generation string, fields map[int][]string, boards []string) (engine.Meta, map[int][]any, error) {
 	var metaCmd *redis.SliceCmd
+	var ends []*redis.FloatCmd
 	sentinels := make(map[int]*redis.StringCmd, len(fields))
 	chunks := make(map[int][]*redis.SliceCmd, len(fields))
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -104,6 +111,9 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 				chunks[b] = append(chunks[b], pipe.HMGet(ctx, key, names[:n]...))
 				names = names[n:]
 			}
+		}
+		for _, key := range boards {
+			ends = append(ends, pipe.ZScore(ctx, key, ""))
 		}
 		return nil
 	})
@@ -123,6 +133,9 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 	for _, sentinel := range sentinels {
 		meta.Intact = meta.Intact && sentinel.Err() == nil
 	}
+	for _, end := range ends {
+		meta.Intact = meta.Intact && end.Err() == nil
+	}
 	return meta, found, nil
 }
 
@@ -130,14 +143,20 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 func (s *State) Apply(ctx context.Context, partition int32, move engine.Move) (engine.Meta, error) {
 	byBucket := s.byBucket(move.Values)
 	keys := []string{s.space.metaKey(partition)}
-	args := make([]any, 0, 6+s.space.Buckets+2*len(move.Values))
+	args := make([]any, 0, 7+s.space.Buckets+2*len(move.Values)*(1+len(s.boards.list)))
 	args = append(args, move.Token, move.Generation, move.From, move.To,
-		strconv.FormatUint(move.Chain, 16), strconv.FormatUint(move.Digest, 16))
+		strconv.FormatUint(move.Chain, 16), strconv.FormatUint(move.Digest, 16), 0)
+	buckets := len(args) - 1
 	for b, pairs := range byBucket {
 		if len(pairs) > 0 {
 			keys = append(keys, s.space.bucketKey(partition, move.Generation, b))
 			args = append(append(args, len(pairs)), pairs...)
 		}
+	}
+	args[buckets] = len(keys) - 1
+	if len(move.Values) > 0 {
+		keys = append(keys, s.boards.keys(partition, move.Generation)...)
+		args = s.boards.changes(args, move.Values)
 	}
 	return s.run(ctx, "move", partition, applyScript, keys, args)
 }
@@ -163,14 +182,19 @@ func (s *State) Init(ctx context.Context, partition int32, old, next engine.Meta
 	if old.Exists {
 		expected = []any{old.Token, old.Generation, old.Applied}
 	}
-	keys := append([]string{s.space.metaKey(partition)}, s.space.bucketKeys(partition, next.Generation)...)
+	keys := append([]string{s.space.metaKey(partition)}, s.keys(partition, next.Generation)...)
 	meta, err := s.run(ctx, "begin", partition, initScript, keys, append(expected, next.Token, next.Generation, next.Start,
-		next.Applied, strconv.FormatUint(next.Chain, 16), strconv.FormatUint(next.Digest, 16), staged))
+		next.Applied, strconv.FormatUint(next.Chain, 16), strconv.FormatUint(next.Digest, 16), staged, s.space.Buckets))
 	if err == nil && old.Exists && meta.Generation == next.Generation {
 		// Only memory is at stake: nobody reads this generation any more.
-		_ = s.client.Unlink(ctx, s.space.bucketKeys(partition, old.Generation)...).Err()
+		_ = s.client.Unlink(ctx, s.keys(partition, old.Generation)...).Err()
 	}
 	return meta, err
+}
+
+// keys returns all keys of a generation: its buckets, then its leaderboards.
+func (s *State) keys(partition int32, generation string) []string {
+	return append(s.space.bucketKeys(partition, generation), s.boards.keys(partition, generation)...)
 }
 
 func newGeneration() string {

@@ -19,7 +19,7 @@ func TestStateMiniredis(t *testing.T) {
 	enginetest.StoreSuite(t, func(t *testing.T) engine.Store {
 		client := redisstore.Open(redisstore.Config{Addrs: []string{miniredis.RunT(t).Addr()}})
 		t.Cleanup(func() { _ = client.Close() })
-		return redisstore.NewState(client, space)
+		return redisstore.NewState(client, space, nil)
 	})
 }
 
@@ -32,7 +32,7 @@ func TestStateRedis(t *testing.T) {
 		if err := client.FlushAll(context.Background()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		return redisstore.NewState(client, space)
+		return redisstore.NewState(client, space, nil)
 	})
 }
 
@@ -46,7 +46,7 @@ func TestLostBucketIsNoticed(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	one := space
 	one.Buckets = 1
-	s := redisstore.NewState(client, one)
+	s := redisstore.NewState(client, one, nil)
 	m, err := s.Init(ctx, 0, engine.Meta{}, engine.Meta{Token: "token"})
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func (s *State) Stage(ctx context.Context, partition int32, generation string, v
 		first, generation = 1, newGeneration()
 	}
 	var keys []string
-	args := []any{generation, int(stagedLife.Seconds()), first}
+	args := []any{generation, int(stagedLife.Seconds()), first, 0}
 	for b, pairs := range s.byBucket(values) {
 		if first == 1 || len(pairs) > 0 {
 			keys = append(keys, s.space.bucketKey(partition, generation, b))
@@ -46,6 +46,9 @@ func (s *State) Stage(ctx context.Context, partition int32, generation string, v
 	if len(keys) == 0 {
 		return generation, nil
 	}
+	args[3] = len(keys)
+	keys = append(keys, s.boards.keys(partition, generation)...)
+	args = s.boards.changes(args, values)
 	whole, err := stageScript.Run(ctx, s.client, keys, args...).Bool()
 	if err == nil && !whole {
 		err = errStagedEnded
@@ -57,8 +60,26 @@ func (s *State) Stage(ctx context.Context, partition int32, generation string, v
 }
 
 // Scan calls fn with every participant of a generation that nothing moves
-// meanwhile, in no order and some of them twice.
+// meanwhile, in no order and some of them twice. It holds the leaderboards
+// against them; one that is not theirs is engine.ErrDamaged, after the last.
 func (s *State) Scan(ctx context.Context, partition int32, generation string, fn func([]engine.KeyValue) error) error {
+	var damage error
+	err := s.scan(ctx, partition, generation, func(values []engine.KeyValue) error {
+		if damage == nil {
+			damage = s.ranked(ctx, partition, generation, values)
+		}
+		if damage != nil && !errors.Is(damage, engine.ErrDamaged) {
+			return damage
+		}
+		return fn(values)
+	})
+	if err != nil {
+		return err
+	}
+	return damage
+}
+
+func (s *State) scan(ctx context.Context, partition int32, generation string, fn func([]engine.KeyValue) error) error {
 	for _, key := range s.space.bucketKeys(partition, generation) {
 		var cursor uint64
 		for {
@@ -85,7 +106,7 @@ func (s *State) Scan(ctx context.Context, partition int32, generation string, fn
 
 // All calls fn with every participant of a generation, some of them twice.
 func (s *State) All(ctx context.Context, partition int32, generation string, fn func(participant string, value []byte) error) error {
-	return s.Scan(ctx, partition, generation, func(values []engine.KeyValue) error {
+	return s.scan(ctx, partition, generation, func(values []engine.KeyValue) error {
 		for _, v := range values {
 			if err := fn(v.Key, v.Value); err != nil {
 				return err

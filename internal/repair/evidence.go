@@ -172,7 +172,11 @@ func (r *Repairer) origins(partition int32, e *evidence, upTo int64) (list []ori
 	if e.trusted {
 		m := e.meta
 		add("redis", engine.Snapshot{Start: m.Start, Offset: m.Applied, Chain: m.Chain, Digest: m.Digest}, func(ctx context.Context, fn func([]engine.KeyValue) error) error {
-			return r.View.Scan(ctx, partition, m.Generation, fn)
+			// Only the values are taken over: what was kept beside them is made anew.
+			if err := r.View.Scan(ctx, partition, m.Generation, fn); !errors.Is(err, engine.ErrDamaged) {
+				return err
+			}
+			return nil
 		})
 	}
 	if e.snapshot != nil {

@@ -225,31 +225,50 @@ func (c *compiler) compile(m map[string]*yaml.Node) {
 	c.program.frames.New = func() any { return &frame{pending: make([]participant.Value, most)} }
 }
 
+// leaderboardsMax bounds the sorted sets that a partition's move writes.
+const leaderboardsMax = 16
+
 func (c *compiler) leaderboards(n *yaml.Node) {
 	for _, e := range c.entries(n, "leaderboards") {
 		name, ok := c.name(e.key, "leaderboard", plainName)
 		what := "leaderboard `" + name + "`"
-		by := c.fields(e.value, what, "by")["by"]
+		m := c.fields(e.value, what, "by", "order")
 		if !ok || e.value.Kind != yaml.MappingNode {
 			continue
 		}
-		if by == nil {
+		board := participant.Leaderboard{Name: name}
+		if order := m["order"]; order != nil {
+			way, _ := c.choice(order, "order", "desc", "asc")
+			board.Ascending = way == "asc"
+		}
+		if m["by"] == nil {
 			c.note(e.key, "%s has no by: write by: state.<slot>", what)
 			continue
 		}
-		slot, found := strings.CutPrefix(by.Value, "state.")
-		at := slotIndex(c.schema.Slots, slot)
-		switch {
-		case !found || by.Kind != yaml.ScalarNode:
-			c.wrong(by, "by", "a slot of type int, such as state.score")
-		case at < 0:
-			c.note(by, "unknown slot `%s`%s", cut(slot, 80), suggestion(slot, c.schema.SlotNames()))
-		case c.slots[at].Kind != participant.KindInt:
-			c.note(by, "slot `%s` is of type %s; a leaderboard ranks by an int", slot, c.slots[at].Kind)
-		default:
-			c.program.leaderboards = append(c.program.leaderboards, Leaderboard{name, at})
+		if board.Slot, ok = c.rankedSlot(m["by"]); ok {
+			c.schema.Leaderboards = append(c.schema.Leaderboards, board)
 		}
 	}
+	if len(c.schema.Leaderboards) > leaderboardsMax {
+		c.note(n, "%d leaderboards, at most %d are allowed", len(c.schema.Leaderboards), leaderboardsMax)
+	}
+}
+
+// rankedSlot finds the slot that a leaderboard ranks by.
+func (c *compiler) rankedSlot(by *yaml.Node) (slot int, ok bool) {
+	name, found := strings.CutPrefix(by.Value, "state.")
+	at := slotIndex(c.schema.Slots, name)
+	switch {
+	case !found || by.Kind != yaml.ScalarNode:
+		c.wrong(by, "by", "a slot of type int or time, such as state.score")
+	case at < 0:
+		c.note(by, "unknown slot `%s`%s", cut(name, 80), suggestion(name, c.schema.SlotNames()))
+	case c.slots[at].Kind != participant.KindInt && c.slots[at].Kind != participant.KindTime:
+		c.note(by, "slot `%s` is of type %s; a leaderboard ranks by an int or a time", name, c.slots[at].Kind)
+	default:
+		return at, true
+	}
+	return 0, false
 }
 
 // unused warns of declarations that nothing refers to.

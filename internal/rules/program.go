@@ -9,22 +9,15 @@ import (
 // Program is a compiled rules file: it implements participant.Program and is
 // safe for concurrent use.
 type Program struct {
-	schema       *participant.Schema
-	rules        [][]rule // by the event type's place in the schema
-	templates    map[uint32]*participant.Template
-	leaderboards []Leaderboard
-	outlines     []Outline
-	warnings     Problems
-	frames       sync.Pool
+	schema    *participant.Schema
+	rules     [][]rule // by the event type's place in the schema
+	templates map[uint32]*participant.Template
+	outlines  []Outline
+	warnings  Problems
+	frames    sync.Pool
 }
 
 var _ participant.Program = (*Program)(nil)
-
-// Leaderboard ranks participants by an int slot, highest first.
-type Leaderboard struct {
-	Name string
-	Slot int // place in Schema().Slots
-}
 
 // rule is a rule as one type of event sees it.
 type rule struct {
@@ -50,9 +43,6 @@ func (p *Program) Schema() *participant.Schema { return p.schema }
 // Template describes the notification with that key, or is nil for a key of
 // other rules. Keys are hashes of rule and name, so they outlive a new version.
 func (p *Program) Template(key uint32) *participant.Template { return p.templates[key] }
-
-// Leaderboards returns the declared leaderboards, in file order.
-func (p *Program) Leaderboards() []Leaderboard { return p.leaderboards }
 
 // Warnings returns what is allowed but looks like a mistake: an unreachable
 // rule, a class or an event type that nothing uses. Sorted by position.

@@ -173,7 +173,7 @@ func TestHarbour(t *testing.T) {
 		}
 	}
 	a.want(t, "score", "40")
-	if got := p.Leaderboards(); len(got) != 1 || got[0].Name != "score" || p.Schema().Slots[got[0].Slot].Name != "score" {
+	if got := p.Schema().Leaderboards; len(got) != 1 || got[0].Name != "score" || p.Schema().Slots[got[0].Slot].Name != "score" {
 		t.Errorf("leaderboards %+v", got)
 	}
 }

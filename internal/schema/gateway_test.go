@@ -29,6 +29,17 @@ type states struct{ of *ingest.Participant }
 
 func (s *states) Participant(context.Context, string) (*ingest.Participant, error) { return s.of, nil }
 
+func (s *states) Part(context.Context, int, *ingest.Place, int) ([]ingest.BoardPart, error) {
+	return []ingest.BoardPart{{All: 2, Down: []ingest.Place{{Participant: "ada", Number: 7}, {Participant: "bob", Number: -3}}}}, nil
+}
+
+func (s *states) Number(_ context.Context, _ int, who string) (*ingest.Place, error) {
+	if who == "ada" {
+		return &ingest.Place{Participant: who, Number: 7}, nil
+	}
+	return nil, nil
+}
+
 // TestGatewayAnswersAsItsDocumentSays sends requests to a gateway, and looks up
 // each answer in the document: its status has to be there, and its body to fit.
 func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
@@ -46,7 +57,7 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	var keys *ingest.Keys
 	bearer := ""
 	options := ingest.Options{
-		Appender: appender, States: reader, Schema: program.Schema(),
+		Appender: appender, States: reader, Boards: reader, Schema: program.Schema(),
 		RequestBytesMax: 4096, InflightBytesMax: 8192, BatchEventsMax: 3, Timeout: time.Second,
 	}
 	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"player.walked","partitionkey":"ada","data":{"metres":1}}`
@@ -75,6 +86,9 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	ask("GET", "/v1/participants/"+strings.Repeat("x", 300), "", "")
 	reader.of = &ingest.Participant{State: wire.StateJSON(program.Schema().Initial(), program.Schema())}
 	ask("GET", "/v1/participants/ada", "", "")
+	for _, rest := range []string{"score", "score?top=2", "score?around=ada&near=1", "score?around=nobody", "scores", "score?top=0"} {
+		ask("GET", "/v1/leaderboards/"+rest, "", "")
+	}
 	secret, key := ingest.NewKey("slow", time.Now())
 	key.Types, key.Rate, key.Read = []string{"player.*"}, 1, true
 	keys = ingest.NewKeys([]ingest.Key{key}, nil)
@@ -101,6 +115,9 @@ func documented(t *testing.T, document map[string]any, method, path string, w *h
 	at := "/v1/events"
 	if strings.HasPrefix(path, "/v1/participants/") {
 		at = "/v1/participants/{id}"
+	}
+	if strings.HasPrefix(path, "/v1/leaderboards/") {
+		at = "/v1/leaderboards/{name}"
 	}
 	pointer := "/paths/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(at) + "/" + strings.ToLower(method) + "/responses/" + strconv.Itoa(w.Code)
 	response, ok := lookup(read, pointer).(map[string]any)

@@ -14,6 +14,7 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 	kinds := []any{}
 	schemas := object{
 		"Receipt": receipt(), "Fault": fault(), "Problem": problem(), "Participant": view(s), "State": state(s),
+		"Leaderboard": leaderboard(),
 	}
 	for i := range s.Types {
 		name := "event." + nameOf(s.Types[i].Name)
@@ -33,8 +34,9 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 		// A gateway without keys asks for none.
 		"security": []any{object{}, object{"key": []string{}}},
 		"paths": object{
-			"/v1/events":            object{"post": postEvents()},
-			"/v1/participants/{id}": object{"get": getParticipant()},
+			"/v1/events":              object{"post": postEvents()},
+			"/v1/participants/{id}":   object{"get": getParticipant()},
+			"/v1/leaderboards/{name}": object{"get": getLeaderboard(s)},
 		},
 		"components": object{"schemas": schemas, "responses": refusals(), "securitySchemes": object{
 			"key": object{"type": "http", "scheme": "bearer", "description": "made by veltrix keys add"},
@@ -83,6 +85,46 @@ func getParticipant() object {
 		"summary":     "A participant's state, and how far it is",
 		"parameters":  []any{object{"name": "id", "in": "path", "required": true, "schema": partitionkey()}},
 		"responses":   responses,
+	}
+}
+
+func getLeaderboard(s *participant.Schema) object {
+	responses := object{"200": answer("A piece of the leaderboard", "Leaderboard")}
+	refuse(responses, "bad-request", "unauthorized", "forbidden", "not-found", "unknown-participant", "no-rules", "unavailable")
+	name := object{"type": "string"}
+	if names := s.LeaderboardNames(); len(names) > 0 {
+		name["enum"] = names
+	}
+	number := func(most int) object { return object{"type": "integer", "minimum": 0, "maximum": most} }
+	return object{
+		"operationId": "getLeaderboard",
+		"summary":     "Who leads, or who is next to a participant",
+		"parameters": []any{
+			object{"name": "name", "in": "path", "required": true, "schema": name},
+			object{"name": "top", "in": "query", "description": "the first places, at least 1; not with around", "schema": number(ingest.TopMax)},
+			object{"name": "around", "in": "query", "description": "a participant", "schema": partitionkey()},
+			object{"name": "near", "in": "query", "description": "with around: how many on each side", "schema": number(ingest.NearMax)},
+		},
+		"responses": responses,
+	}
+}
+
+func leaderboard() object {
+	return object{
+		"type": "object", "required": []string{"leaderboard", "order", "participants", "entries"},
+		"properties": object{
+			"leaderboard":  object{"type": "string"},
+			"order":        object{"enum": []string{"desc", "asc"}, "description": "desc: the highest score first"},
+			"participants": object{"type": "integer", "minimum": 0, "description": "on the leaderboard"},
+			"entries": object{"type": "array", "items": object{
+				"type": "object", "required": []string{"rank", "participant", "score"},
+				"properties": object{
+					"rank":        object{"type": "integer", "minimum": 1, "description": "equal scores share one"},
+					"participant": object{"type": "string"},
+					"score":       object{"type": []string{"integer", "string"}, "description": "the slot's number, or its time"},
+				},
+			}},
+		},
 	}
 }
 

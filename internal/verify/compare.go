@@ -171,6 +171,10 @@ func (c *comparison) compareStates(ctx context.Context, oracle *fold.Oracle) err
 			return err
 		}
 	}
+	ranked, err := c.rankings(ctx)
+	if err != nil {
+		return err
+	}
 	after, err := c.v.Store.Meta(ctx, p.Partition)
 	if err != nil {
 		return err
@@ -192,6 +196,9 @@ func (c *comparison) compareStates(ctx context.Context, oracle *fold.Oracle) err
 		if !seen[who] {
 			c.find(&p.Lost, "lost", "Redis", "participant %q has accepted events and no state", who)
 		}
+	}
+	for board, found := range ranked {
+		c.compareRanking(oracle, &c.v.Schema.Leaderboards[board], found)
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ type Log interface {
 type Store interface {
 	Meta(ctx context.Context, partition int32) (engine.Meta, error)
 	All(ctx context.Context, partition int32, generation string, fn func(participant string, value []byte) error) error
+	// Ranking returns all numbers on a leaderboard, by its place in the schema.
+	Ranking(ctx context.Context, partition int32, generation string, leaderboard int) (map[string]int64, error)
 }
 
 // Base is a beginning that an operator has declared, instead of the log's start.
@@ -105,6 +107,7 @@ type Verifier struct {
 	Log        Log
 	Store      Store
 	Fold       *fold.Fold
+	Schema     *participant.Schema
 	Partitions int32
 	Token      string                               // of this deployment: what metas and stamps must carry
 	Bases      map[int32]Base                       // by partition

@@ -51,6 +51,17 @@ func refuseAll(t *testing.T, w *world) {
 	w.process(t, 0, 0, events)
 }
 
+// ranked changes the first leaderboard.
+func ranked(change func(all map[string]int64)) func(*testing.T, *world) {
+	return func(_ *testing.T, w *world) {
+		w.rank = func(p int32, leaderboard int, all map[string]int64) {
+			if p == 0 && leaderboard == 0 {
+				change(all)
+			}
+		}
+	}
+}
+
 // brokenWorlds break partition 0 in one way each.
 var brokenWorlds = []struct {
 	name  string
@@ -76,6 +87,9 @@ var brokenWorlds = []struct {
 	{"view before the log", func(_ *testing.T, w *world) { w.metas[0].Applied = -1 }, counts{wrong: 1}, "the view claims to be at -1"},
 	{"sentinel lost", func(_ *testing.T, w *world) { w.metas[0].Intact = false }, counts{wrong: 1}, "lost its sentinel"},
 	{"other generation", func(_ *testing.T, w *world) { w.metas[0].Generation = "h" }, counts{lost: players}, "no state"},
+	{"not on a leaderboard", ranked(func(all map[string]int64) { delete(all, namesOf(0)[0]) }), counts{lost: 1}, "is not on leaderboard score"},
+	{"another number on a leaderboard", ranked(func(all map[string]int64) { all[namesOf(0)[0]]++ }), counts{wrong: 1}, "is on leaderboard score with"},
+	{"somebody else on a leaderboard", ranked(func(all map[string]int64) { all["nobody"] = 5 }), counts{wrong: 1}, `"nobody" is on leaderboard score and has no accepted event`},
 	{"no stamp", func(_ *testing.T, w *world) { w.committed[0].Metadata = "" }, counts{wrong: 1}, `the commit carries "" instead of a stamp`},
 	{"stamp of another token", func(_ *testing.T, w *world) { stamp(w, func(s *engine.Stamp) { s.Token = other }) }, counts{wrong: 1}, "the commit at 10 belongs to"},
 	{"stamp with another start", func(_ *testing.T, w *world) { stamp(w, func(s *engine.Stamp) { s.Start = 2 }) }, counts{wrong: 1}, "says 2"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/fold"
+	"github.com/veltrix/veltrix/internal/participant"
 	hunt "github.com/veltrix/veltrix/internal/participant/participanttest"
 	"github.com/veltrix/veltrix/internal/verify"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -27,6 +28,9 @@ const (
 
 // world is a deployment in memory that has come to rest. It implements both
 // ports; tests break it.
+// schema is that of the world's rules.
+var schema = hunt.New(hunt.DefaultOrder()).Schema()
+
 type world struct {
 	fold      *fold.Fold
 	topics    map[string][][]wire.Record // by partition; an offset is a place
@@ -34,6 +38,7 @@ type world struct {
 	committed []engine.Committed
 	metas     []engine.Meta
 	metaErr   []error
+	rank      func(p int32, leaderboard int, all map[string]int64) // may change what is on it
 	states    []map[string][]byte
 	onMeta    func() // called after each reading of a meta
 	onBounds  func(topic string)
@@ -144,7 +149,7 @@ func (w *world) again(topic string, p int32, source string) {
 }
 
 func (w *world) verify(ctx context.Context) (*verify.Report, error) {
-	v := verify.Verifier{Log: w, Store: w, Fold: w.fold, Partitions: partitions, Token: token}
+	v := verify.Verifier{Log: w, Store: w, Fold: w.fold, Schema: schema, Partitions: partitions, Token: token}
 	return v.Run(ctx)
 }
 
@@ -181,6 +186,23 @@ func (w *world) Meta(ctx context.Context, p int32) (engine.Meta, error) {
 		err = ctx.Err()
 	}
 	return m, err
+}
+
+func (w *world) Ranking(ctx context.Context, p int32, _ string, leaderboard int) (map[string]int64, error) {
+	all := map[string]int64{}
+	for who, b := range w.states[p] {
+		_, h, err := wire.DecodeStored(b, schema)
+		if err != nil {
+			return nil, err
+		}
+		if v := h.Head[schema.Leaderboards[leaderboard].Slot]; v.Kind != participant.KindNone {
+			all[who] = v.Int
+		}
+	}
+	if w.rank != nil {
+		w.rank(p, leaderboard, all)
+	}
+	return all, ctx.Err()
 }
 
 func (w *world) All(ctx context.Context, p int32, generation string, fn func(string, []byte) error) error {

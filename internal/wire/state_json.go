@@ -12,7 +12,7 @@ import (
 func StateJSON(values []participant.Value, s *participant.Schema) map[string]any {
 	out := make(map[string]any, len(values))
 	for i := range values {
-		out[s.Slots[i].Name] = slotJSON(&values[i], s.Slots[i].Kind)
+		out[s.Slots[i].Name] = ValueJSON(&values[i], s.Slots[i].Kind)
 	}
 	return out
 }
@@ -28,7 +28,8 @@ func FloorJSON(h *participant.History) any {
 
 func timeJSON(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339Nano) }
 
-func slotJSON(v *participant.Value, declared participant.Kind) any {
+// ValueJSON returns a value as StateJSON does.
+func ValueJSON(v *participant.Value, declared participant.Kind) any {
 	if v.Kind == participant.KindNone && (declared == participant.KindSet || declared == participant.KindMap) {
 		v = &participant.Value{Kind: declared}
 	}

@@ -175,7 +175,7 @@ func (r *run) connect(ctx context.Context) error {
 		return err
 	}
 	r.client = redisstore.Open(where)
-	r.state = redisstore.NewState(r.client, redisstore.Space{Prefix: r.prefix, Generation: manifest.Generation, Buckets: r.rt.Config.Processor.Buckets})
+	r.state = redisstore.NewState(r.client, redisstore.Space{Prefix: r.prefix, Generation: manifest.Generation, Buckets: r.rt.Config.Processor.Buckets}, nil)
 	if r.positions, err = kafkalog.NewPositions(r.kafka); err != nil {
 		return err
 	}

@@ -93,10 +93,12 @@ var decisions = []mutant{
 
 // looks are about what Redis holds while nothing happens, and snapshots of it.
 var looks = []mutant{
-	scenario("scrub", "values are not compared with their digest", "18-damaged-value", eng+"scrub.go", "\tcase in.Digest != p.stamp.Digest:", "\tcase false:"),
+	scenario("scrub", "values are not compared with their digest", "18-damaged-value", eng+"scrub.go", "\tcase in.Damaged || in.Digest != p.stamp.Digest:", "\tcase in.Damaged:"),
 	scenario("scrub", "damaged values are decided anew and trusted again", "18-damaged-value", eng+"scrub.go", "\tm.partitions[p.id].suspect = true\n", ""),
 	scenario("scrub", "values are read while they move", "18-scrub-waits", eng+"scrub.go", "\t\tcase !m.quiet(p) || m.over:", "\t\tcase m.over:"),
 	machine("scrub", "what was read while it moved is judged", "TestScanIsJudgedOnlyWhereNothingMoved", eng+"scrub.go", "\tcase in.Err != nil || !still:", "\tcase in.Err != nil || false && !still:"),
+	machine("scrub", "what is kept beside the values is not compared", "TestScanIsJudgedOnlyWhereNothingMoved", eng+"scrub.go", "\tcase in.Damaged || in.Digest != p.stamp.Digest:", "\tcase in.Digest != p.stamp.Digest:"),
+	in(eng, "scrub", "of more scans than can be begun, the first partitions have all", "TestChoresAreFair", "chores.go", "(next == nil || at.Before(since))", "(next == nil || at.IsZero() && since.IsZero())"),
 	machine("scrub", "a scan that failed is judged", "TestScanIsJudgedOnlyWhereNothingMoved", eng+"scrub.go", "\tcase in.Err != nil || !still:", "\tcase !still:"),
 	machine("scrub", "the position after a scan is not looked at", "TestScanIsJudgedOnlyWhereNothingMoved", eng+"scrub.go", "\tcase !in.Meta.Intact || !in.Meta.Same(s.meta):", "\tcase false:"),
 	scenario("idle compare", "Redis that went back is not noticed", "18-rolled-back-while-idle", eng+"scrub.go", "\tm.counts.Strayed++\n\tm.again(p)\n}", "\tm.counts.Strayed++\n}"),

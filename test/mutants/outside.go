@@ -10,10 +10,10 @@ var redisSide = []mutant{
 	in(redis, "CAS", "a move is made in any generation", "TestStateMiniredis", "apply.lua", "m[2] == ARGV[2] and ", ""),
 	in(redis, "CAS", "a rebuild begins from any position", "TestStateMiniredis", "init.lua", " and (m[4] or '') == ARGV[3]", ""),
 	in(redis, "atomic flush", "a script writes before it has checked everything", "TestMoveIsAllOrNothing", "apply.lua",
-		"  if not redis.call('HGET', KEYS[i], '') then intact = 0 end\n", ""),
+		"  if not redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '') then intact = 0 end\n", ""),
 	{"atomic flush", "a script writes the position first", "TestMoveThatBreaksOff", redis, []edit{
 		{redis + "apply.lua", "  redis.call('HSET', KEYS[1], 'chain', ARGV[5], 'digest', ARGV[6], 'applied', ARGV[4])\n  m = meta()", "  m = meta()"},
-		{redis + "apply.lua", "  local at = 7\n", "  redis.call('HSET', KEYS[1], 'chain', ARGV[5], 'digest', ARGV[6], 'applied', ARGV[4])\n  local at = 7\n"},
+		{redis + "apply.lua", "  local at = 8\n", "  redis.call('HSET', KEYS[1], 'chain', ARGV[5], 'digest', ARGV[6], 'applied', ARGV[4])\n  local at = 8\n"},
 	}},
 	in(redis, "atomic flush", "the values are written beside the script", "TestStateMiniredis", "state.go",
 		"	return s.run(ctx, \"move\", partition, applyScript, keys, args)",
@@ -25,7 +25,14 @@ var redisSide = []mutant{
 	in(redis, "blind rebuild", "a rebuild finds the old values under its name", "TestStateMiniredis", "state.go",
 		"return hex.EncodeToString(id[:])", "return hex.EncodeToString(make([]byte, len(id)))"),
 	in(redis, "blind rebuild", "what was staged is adopted in part", "TestStateMiniredis", "init.lua",
-		"if ARGV[10] == '1' and not redis.call('HGET', KEYS[i], '') then ready = false end", ""),
+		"if ARGV[10] == '1' and not redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '') then ready = false end", ""),
+	in(redis, "leaderboards", "a score stays when its value goes", "TestLeaderboardsMoveWithTheirValues", "apply.lua", "      all('ZREM', KEYS[i])\n", ""),
+	in(redis, "leaderboards", "one that is lost is written to", "TestLostLeaderboardIsNoticed", "apply.lua", "redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '')", "redis.call(i < boards and 'HGET' or 'EXISTS', KEYS[i], '')"),
+	in(redis, "leaderboards", "one that is lost is not noticed", "TestLostLeaderboardIsNoticed", "state.go", "meta.Intact = meta.Intact && end.Err() == nil", "_ = end"),
+	in(redis, "leaderboards", "one that is lost is adopted", "TestLostLeaderboardIsNoticed", "init.lua", "redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '')", "redis.call(i < boards and 'HGET' or 'EXISTS', KEYS[i])"),
+	in(redis, "leaderboards", "scores are not held against values", "TestScanFindsDamagedLeaderboards", "state_whole.go", "damage = s.ranked(ctx, partition, generation, values)", "_ = s.ranked"),
+	in(redis, "leaderboards", "an adopted one ends by itself", "TestStagedLeaderboardsAreAdopted", "init.lua", "    redis.call('PERSIST', KEYS[i])\n", "    if i < boards then redis.call('PERSIST', KEYS[i]) end\n"),
+	in(redis, "leaderboards", "equals are found by the server's locale", "TestBoardParts", "around.lua", "if x ~= y then return x < y end", "if x ~= y then return y < x end"),
 }
 
 // outside are about Kafka's client, the fold, and the notifier.

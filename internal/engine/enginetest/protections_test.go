@@ -92,6 +92,7 @@ func TestScanIsJudgedOnlyWhereNothingMoved(t *testing.T) {
 	}{
 		"right":            {engine.Scanned{Meta: metaAt(0)}, false, "Resume Save ", 0},
 		"damaged":          {engine.Scanned{Meta: metaAt(0), Digest: 1}, false, "Discard Pause ReadMeta ", 1},
+		"damaged beside":   {engine.Scanned{Meta: metaAt(0), Damaged: true}, false, "Discard Pause ReadMeta ", 1},
 		"failed":           {engine.Scanned{Err: errors.New("redis is away")}, false, "Discard Resume ", 0},
 		"moved meanwhile":  {engine.Scanned{Meta: metaAt(1), Digest: 1}, true, "Discard Resume ", 0},
 		"another position": {engine.Scanned{Meta: metaAt(7)}, false, "Discard Pause ReadMeta ", 0},

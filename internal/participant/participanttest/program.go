@@ -74,6 +74,7 @@ func Schema(order participant.Order) participant.Schema {
 			{Name: "visits", Kind: participant.KindMap, Max: 500, Zero: participant.Value{Kind: participant.KindMap}},
 			{Name: "finished", Kind: participant.KindTime},
 		},
+		Leaderboards:  []participant.Leaderboard{{Name: "score", Slot: Score}, {Name: "first", Slot: Finished, Ascending: true}},
 		Order:         order,
 		EventBytesMax: participant.DefaultEventBytesMax,
 	}
