@@ -30,14 +30,12 @@ func (p *Processor) hooks() engine.Hooks {
 			}
 			m.BatchRecords.Observe(float64(b.Records))
 			m.CommitSeconds.Observe(b.Took.Seconds())
-			for _, us := range b.LateBy {
-				m.LateBySeconds.Observe(float64(us) / 1e6)
-			}
+			p.seen(&b.Seen)
 			for i := range b.Outputs {
 				switch o := &b.Outputs[i]; o.Topic {
 				case engine.Events:
 					r := wire.Record{Headers: o.Headers}
-					m.Rerouted.WithLabelValues(string(r.Header("ce_source"))).Inc()
+					m.Rerouted.WithLabelValues(m.SourceLabel(string(r.Header("ce_source")))).Inc()
 				case engine.Rejected:
 					p.rejected(o)
 				}
@@ -45,6 +43,22 @@ func (p *Processor) hooks() engine.Hooks {
 		},
 		Loaded:  func(took time.Duration) { m.LoadSeconds.Observe(took.Seconds()) },
 		Flushed: func(outcome string) { m.CAS.WithLabelValues(outcome).Inc() },
+	}
+}
+
+// seen counts what a batch's events say of their sources and of the rules.
+func (p *Processor) seen(s *engine.Seen) {
+	m := &p.rt.Metrics.Processor
+	for _, us := range s.LateBy {
+		m.LateBySeconds.Observe(float64(us) / 1e6)
+	}
+	for rule, n := range s.Held {
+		if n > 0 {
+			m.RulesApplied.WithLabelValues(p.program.Schema().Rules[rule]).Add(float64(n))
+		}
+	}
+	for _, b := range s.Breaks {
+		m.SequenceBreaks.WithLabelValues(m.SourceLabel(b.Source), b.Break.String()).Inc()
 	}
 }
 

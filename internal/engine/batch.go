@@ -153,7 +153,7 @@ func (m *Machine) transact() {
 		m.foldRun(r, &b.out)
 	}
 	b.phase = producing
-	m.emit(Begin{}, Produce{b.out.List, b.out.LateBy}, Release{})
+	m.emit(Begin{}, Produce{b.out.List, b.out.Seen}, Release{})
 }
 
 // produced ends the transaction: with a commit only if every output was

@@ -67,14 +67,34 @@ type Outputs struct {
 	List  []Output
 	Fates [participant.FateCount]int64
 	Ops   [participant.OpCount]int64 // notifications by operation
+	Seen  Seen
+}
+
+// Seen is what a batch's events say to whoever counts. It decides nothing.
+type Seen struct {
 	// LateBy has, of each event that did not come in order, how far it was behind
 	// its participant's newest one, in µs: it still counted, or was late.
 	LateBy []int64
+	// Held counts the events that had effect by each rule, by its place in
+	// Schema.Rules.
+	Held []int64
+	// Breaks are the places where a source's own count of its events did not go
+	// on by one.
+	Breaks []Break
+}
+
+// Break is a sequence that did not go on by one.
+type Break struct {
+	Source string
+	Break  participant.Break
 }
 
 // Reset empties o and keeps its memory.
 func (o *Outputs) Reset() {
 	clear(o.List)
-	o.List, o.LateBy = o.List[:0], o.LateBy[:0]
+	clear(o.Seen.Breaks)
+	clear(o.Seen.Held)
+	o.List = o.List[:0]
+	o.Seen = Seen{o.Seen.LateBy[:0], o.Seen.Held, o.Seen.Breaks[:0]}
 	o.Fates, o.Ops = [participant.FateCount]int64{}, [participant.OpCount]int64{}
 }

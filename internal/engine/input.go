@@ -206,7 +206,7 @@ type (
 	Begin   struct{}
 	Produce struct {
 		Outputs []Output
-		LateBy  []int64 // for whoever counts
+		Seen    Seen // for whoever counts
 	}
 	Release struct{}
 	// End ends the transaction; answered by Ended.

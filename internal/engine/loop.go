@@ -43,7 +43,7 @@ type BatchInfo struct {
 	Outcome string        // committed, not_committed, error
 	Took    time.Duration // from the first record polled to the transaction's end
 	Outputs []Output
-	LateBy  []int64 // see Outputs.LateBy
+	Seen    Seen
 }
 
 // View is what a loop publishes of its machine.
@@ -72,7 +72,7 @@ type Loop struct {
 	loadFails   int   // consecutive
 	records     int   // of the batch under way
 	outputs     []Output
-	lateBy      []int64
+	seen        Seen
 	firstAt     time.Time
 	pollAt      time.Time // no poll before: Redis is away
 	recheckAt   time.Time

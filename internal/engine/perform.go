@@ -70,7 +70,7 @@ func (l *Loop) transact(ctx context.Context, e Effect) {
 	case Begin:
 		l.producing, l.failed = true, l.session.Begin()
 	case Produce:
-		l.outputs, l.lateBy = e.Outputs, e.LateBy
+		l.outputs, l.seen = e.Outputs, e.Seen
 		if l.failed == nil && len(e.Outputs) > 0 {
 			l.failed = l.session.Produce(ctx, e.Outputs)
 		}
@@ -99,9 +99,9 @@ func (l *Loop) end(ctx context.Context, commit bool, offsets map[int32]Commit) {
 		return
 	}
 	if l.cfg.Hooks.Batch != nil && offsets != nil {
-		l.cfg.Hooks.Batch(BatchInfo{l.records, outcome(committed, err), time.Since(l.firstAt), l.outputs, l.lateBy})
+		l.cfg.Hooks.Batch(BatchInfo{l.records, outcome(committed, err), time.Since(l.firstAt), l.outputs, l.seen})
 	}
-	l.outputs, l.lateBy = nil, nil
+	l.outputs, l.seen = nil, Seen{}
 	l.pending = append(l.pending, Ended{committed, err})
 }
 

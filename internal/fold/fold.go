@@ -72,7 +72,13 @@ func (f *Fold) Decode(r *engine.Record) engine.Item {
 type state struct {
 	*participant.History
 	asOf int64
+	// sequences begin anew whenever the state is loaded: only a gauge of the
+	// sources, never an input.
+	sequences participant.Sequences
 }
+
+// Bytes implements engine.State.
+func (s *state) Bytes() int { return s.History.Bytes() + s.sequences.Bytes() }
 
 func (f *Fold) fresh() *state { return &state{History: participant.NewHistory(f.schema)} }
 
@@ -82,7 +88,7 @@ func (f *Fold) New() engine.State { return f.fresh() }
 // Clone implements engine.Fold.
 func (f *Fold) Clone(s engine.State) engine.State {
 	st := s.(*state)
-	return &state{st.History.Clone(), st.asOf}
+	return &state{st.History.Clone(), st.asOf, st.sequences.Clone()}
 }
 
 // Encode implements engine.Fold.
@@ -97,7 +103,7 @@ func (f *Fold) Load(b []byte) (engine.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &state{h, asOf}, nil
+	return &state{History: h, asOf: asOf}, nil
 }
 
 // Apply implements engine.Fold. An item may be applied again, to another copy
@@ -123,8 +129,8 @@ func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs
 		behind = s.Newest - d.event.Time
 	}
 	f.fold.Apply(s.History, &d.event, o)
-	if behind > 0 && (o.Fate == participant.Applied || o.Fate == participant.Late) {
-		out.LateBy = append(out.LateBy, behind)
+	if o.Fate == participant.Applied || o.Fate == participant.Late {
+		f.seen(s, &d.event, behind, &out.Seen)
 	}
 	if rejection := o.Rejection(); rejection != nil {
 		f.reject(r, d, rejection, out)
@@ -132,6 +138,9 @@ func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs
 	}
 	s.asOf = r.Offset + 1
 	out.Fates[participant.Applied]++
+	for _, rule := range o.Held {
+		out.Seen.Held[rule]++
+	}
 	for i := range o.Notifications {
 		n := &o.Notifications[i]
 		out.Ops[n.Op]++
@@ -143,6 +152,19 @@ func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs
 			Value:     value,
 			Headers:   headers,
 		})
+	}
+}
+
+// seen notes what an event that is no copy says of its source.
+func (f *Fold) seen(s *state, e *participant.Event, behind int64, seen *engine.Seen) {
+	if behind > 0 {
+		seen.LateBy = append(seen.LateBy, behind)
+	}
+	if b := s.sequences.Note(e.Source, e.Sequence); b != participant.NoBreak {
+		seen.Breaks = append(seen.Breaks, engine.Break{Source: e.Source, Break: b})
+	}
+	if seen.Held == nil {
+		seen.Held = make([]int64, len(f.schema.Rules))
 	}
 }
 

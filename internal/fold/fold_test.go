@@ -3,6 +3,7 @@ package fold_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +80,49 @@ func TestEveryFate(t *testing.T) {
 		if !met[fate] {
 			t.Errorf("no record met the fate %s", fate)
 		}
+	}
+}
+
+// TestSeen shows what is counted of events that are no copies: by which rules
+// they had effect on their arrival, how late they were, and where a source's own
+// count did not go on by one. Folding again counts nothing again.
+func TestSeen(t *testing.T) {
+	f := newFold(hunt.DefaultOrder())
+	s := f.New()
+	var out engine.Outputs
+	count := func(r *wire.Record, sequence string) *wire.Record { return set(r, "ce_sequence", sequence) }
+	for i, c := range []struct {
+		r    *wire.Record
+		want participant.Fate
+	}{
+		{count(finding(0, "a", 0, "oak", 60), "1"), participant.Applied},
+		{count(finding(1, "d", 3*second, "elm", 5), "4"), participant.Applied}, // a gap
+		{count(finding(2, "b", 1*second, "ash", 5), "2"), participant.Applied}, // an inversion, and two events are folded again
+		{count(finding(3, "b", 1*second, "ash", 5), "2"), participant.Duplicate},
+		{count(record(4, "e", "spend", 4*second, `{"points":100000}`), "5"), participant.RuleError},
+		{count(record(5, "f", "spend", 5*second, `{"points":1}`), "5"), participant.Applied},
+		{count(finding(6, "g", -99*second, "ash", 5), "3"), participant.Late}, // an inversion
+	} {
+		if got := step(t, f, s, c.r, &out); got != c.want {
+			t.Fatalf("record %d: %s, want %s", i, got, c.want)
+		}
+	}
+	seen := out.Seen
+	var breaks []string
+	for _, b := range seen.Breaks {
+		breaks = append(breaks, b.Source+" "+b.Break.String())
+	}
+	if got := strings.Join(breaks, ", "); got != "/test gap, /test inversion, /test inversion" {
+		t.Errorf("breaks: %s", got)
+	}
+	if want := []int64{3, 1, 0, 0, 0}; !slices.Equal(seen.Held, want) {
+		t.Errorf("rules applied: %v, want %v", seen.Held, want)
+	}
+	if want := []int64{2 * second, 104 * second}; !slices.Equal(seen.LateBy, want) {
+		t.Errorf("late by %v, want %v", seen.LateBy, want)
+	}
+	if out.Reset(); len(out.Seen.Breaks)+len(out.Seen.LateBy) > 0 || slices.Max(out.Seen.Held) > 0 {
+		t.Errorf("after a reset: %+v", out.Seen)
 	}
 }
 

@@ -31,6 +31,9 @@ type Outcome struct {
 	Notifications []Notification
 	// Refolded counts the tail's events that were folded again.
 	Refolded int
+	// Held are the rules that the arriving event has had effect by, where it now
+	// stands; see Occurrence. It is valid until the next Apply.
+	Held []int
 
 	undo, state []Value
 	occurrence  Occurrence
@@ -49,8 +52,12 @@ func (o *Outcome) Rejection() *Rejection {
 func (o *Outcome) reset() {
 	clear(o.Notifications)
 	o.Fate, o.Reason, o.Refolded = Applied, "", 0
+	o.Held = o.Held[:0]
 	o.Notifications = o.Notifications[:0]
 }
+
+// hold keeps what the step just made says of its rules.
+func (o *Outcome) hold() { o.Held = append(o.Held, o.occurrence.Held...) }
 
 func (o *Outcome) refuse(fate Fate, reason string) bool {
 	o.Fate, o.Reason = fate, reason
@@ -128,6 +135,7 @@ func (f *Fold) extend(h *History, e *Event, out *Outcome) bool {
 		copy(h.Head, out.undo)
 		return out.fail(err)
 	}
+	out.hold()
 	entry.Emitted = f.announce(e.Participant, &entry, out)
 	h.Tail = append(h.Tail, entry)
 	return true

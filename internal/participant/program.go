@@ -11,6 +11,8 @@ type Schema struct {
 	Digest string
 	Types  []EventType
 	Slots  []Slot
+	// Rules are the names of the rules in the order of the rules file.
+	Rules []string
 	// Leaderboards in the order of the rules file.
 	Leaderboards []Leaderboard
 	// RejectUnknown refuses event types that are not declared; otherwise they
@@ -137,6 +139,9 @@ type Occurrence struct {
 	Time        int64 // µs since the Unix epoch
 	TypeIndex   int
 	Fields      []Value
+	// Held is the step's own: the places, in Schema.Rules, of the rules that it
+	// applied, in their order. The step appends; whoever calls it empties it.
+	Held []int
 }
 
 // Program is a compiled rules file. It is deterministic: no clock, no

@@ -19,6 +19,7 @@ func (f *Fold) insert(h *History, e *Event, at int, out *Outcome) bool {
 	if err := f.step(out.state, e.Participant, &entry, out); err != nil {
 		return out.fail(err) // only the scratch state has changed
 	}
+	out.hold()
 	entry.Emitted = f.announce(e.Participant, &entry, out)
 	h.Tail = slices.Insert(h.Tail, at, entry)
 	for i := at + 1; i < len(h.Tail); i++ {
@@ -57,7 +58,7 @@ func (f *Fold) reconsider(state []Value, who string, t *Entry, out *Outcome) {
 // step applies an entry to state and leaves its notices in out, by ascending
 // key. On error, state and notices are to be discarded.
 func (f *Fold) step(state []Value, who string, t *Entry, out *Outcome) error {
-	out.notices = out.notices[:0]
+	out.notices, out.occurrence.Held = out.notices[:0], out.occurrence.Held[:0]
 	if t.TypeIndex < 0 {
 		return nil
 	}
@@ -66,6 +67,7 @@ func (f *Fold) step(state []Value, who string, t *Entry, out *Outcome) error {
 		Time:        t.Stamp.Time,
 		TypeIndex:   int(t.TypeIndex),
 		Fields:      t.Fields,
+		Held:        out.occurrence.Held[:0],
 	}
 	var err error
 	out.notices, err = f.program.Step(state, &out.occurrence, out.notices)

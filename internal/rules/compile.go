@@ -28,6 +28,7 @@ type compiler struct {
 // draft is a rule that is checked, but not yet compiled for a type of event.
 type draft struct {
 	name    string
+	place   int // in Schema.Rules
 	on      []int
 	when    *expression
 	actions []draftAction
@@ -55,7 +56,8 @@ func (c *compiler) rule(n *yaml.Node) {
 	if m["name"] == nil {
 		c.note(n, "the rule has no name: write name: …")
 	} else if name, ok := c.name(m["name"], "rule", plainName); ok {
-		d.name = name
+		d.name, d.place = name, len(c.schema.Rules)
+		c.schema.Rules = append(c.schema.Rules, name)
 		if line, twice := c.names[name]; twice {
 			c.note(m["name"], "rule `%s` stands twice, first in line %d", name, line)
 		}
@@ -238,7 +240,7 @@ func (c *compiler) bind(d *draft, at int) rule {
 		}
 		return closer(x).boolean(x.tree.Expr())
 	}
-	r := rule{when: condition(d.when)}
+	r := rule{place: d.place, when: condition(d.when)}
 	for _, a := range d.actions {
 		r.actions = append(r.actions, action{a.slot, closer(a.next).change(a.next.tree.Expr(), a.slot)})
 	}

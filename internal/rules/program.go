@@ -21,6 +21,7 @@ var _ participant.Program = (*Program)(nil)
 
 // rule is a rule as one type of event sees it.
 type rule struct {
+	place   int      // in Schema.Rules
 	when    fn[bool] // nil: always
 	actions []action
 	notices []notice
@@ -60,7 +61,16 @@ func (p *Program) Step(state []participant.Value, o *participant.Occurrence, not
 	f.state, f.fields, f.participant, f.time = state, o.Fields, o.Participant, o.Time
 	var fault *participant.Rejection
 	for i := range p.rules[o.TypeIndex] {
-		if notices, fault = p.rules[o.TypeIndex][i].run(f, notices); fault != nil {
+		r := &p.rules[o.TypeIndex][i]
+		held := true
+		if r.when != nil {
+			held, fault = r.when(f)
+		}
+		if held && fault == nil {
+			o.Held = append(o.Held, r.place)
+			notices, fault = r.run(f, notices)
+		}
+		if fault != nil {
 			break
 		}
 	}
@@ -78,13 +88,8 @@ func (p *Program) release(f *frame) {
 	p.frames.Put(f)
 }
 
+// run applies the rule: its condition holds.
 func (r *rule) run(f *frame, notices []participant.Notice) ([]participant.Notice, *participant.Rejection) {
-	if r.when != nil {
-		ok, fault := r.when(f)
-		if fault != nil || !ok {
-			return notices, fault
-		}
-	}
 	if fault := r.apply(f); fault != nil {
 		return notices, fault
 	}

@@ -178,6 +178,40 @@ func TestHarbour(t *testing.T) {
 	}
 }
 
+// The places of the rules whose conditions hold, in the order of the file.
+func TestStepNamesItsRules(t *testing.T) {
+	p := mustLoad(t, `hunt: h
+version: 1
+events:
+  a: {data: {n: {type: int, min: 0, max: 99}}}
+  b: {data: {n: {type: int, min: 0, max: 99}}}
+state: {score: {type: int}}
+rules:
+  - {name: big, on: a, when: event.data.n > 10, set: {score: "state.score + 1"}}
+  - {name: other, on: b, set: {score: "state.score + 1"}}
+  - {name: always, on: [a, b], set: {score: "state.score + 1"}}
+  - {name: halved, on: a, when: event.data.n > 20, set: {score: "100 / (event.data.n - 30)"}}
+`)
+	for _, c := range []struct {
+		kind, n int64
+		want    string
+		fails   bool
+	}{{0, 5, "always", false}, {0, 15, "big always", false}, {1, 5, "other always", false}, {0, 30, "", true}, {0, 40, "big always halved", false}} {
+		o := participant.Occurrence{TypeIndex: int(c.kind), Fields: []participant.Value{{Kind: participant.KindInt, Int: c.n}}}
+		_, err := p.Step(p.Schema().Initial(), &o, nil)
+		if (err != nil) != c.fails {
+			t.Fatalf("%+v: %v", c, err)
+		}
+		var names []string
+		for _, place := range o.Held {
+			names = append(names, p.Schema().Rules[place])
+		}
+		if got := strings.Join(names, " "); err == nil && got != c.want {
+			t.Errorf("%+v: %q held", c, got)
+		}
+	}
+}
+
 func TestUnknownTypeHasNoEffect(t *testing.T) {
 	p := mustLoad(t, readFile(t, "testdata/harbour.yaml"))
 	state := p.Schema().Initial()

@@ -63,6 +63,8 @@ type GatewayMetrics struct {
 
 // ProcessorMetrics covers cmd/processor.
 type ProcessorMetrics struct {
+	*sources
+
 	Records        counterVec // fate
 	Notifications  counterVec // op
 	Transactions   counterVec // outcome: committed, not_committed, error
@@ -83,7 +85,9 @@ type ProcessorMetrics struct {
 	HeldBack       gaugeVec   // partition
 	LeftOpen       counterVec // end: commit, abort
 	Refused        gaugeVec   // partition, reason
-	Rerouted       counterVec // source
+	Rerouted       counterVec // source, see SourceLabel
+	RulesApplied   counterVec // rule
+	SequenceBreaks counterVec // source, see SourceLabel; kind: gap, inversion
 	Sessions       counterVec // reason
 	CacheBytes     gauge
 	CacheLookups   counterVec // outcome: hit, miss
@@ -184,6 +188,7 @@ func declareGateway(d *declarer) GatewayMetrics {
 func declareProcessor(d *declarer) ProcessorMetrics {
 	d.part = "processor"
 	return ProcessorMetrics{
+		sources:        &sources{known: map[string]bool{}},
 		Records:        d.counters("records_total", "Records whose outcome was committed, by fate.", "fate"),
 		Notifications:  d.counters("notifications_total", "Notifications committed, by what they ask for: send, update or retract.", "op"),
 		Transactions:   d.counters("transactions_total", "Transactions, by outcome: committed, not_committed (nothing of it counts, and it is tried again) or error (a new session begins).", "outcome"),
@@ -204,7 +209,9 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		LeftOpen:       d.counters("left_open_transactions_total", "Transactions that their coordinator had ended without telling a partition of the outputs, and that were ended there, by what they ended with: commit or abort.", "end"),
 		Headroom:       d.gauges("headroom_records", "Records between the log's start and a partition's newest snapshot (without one: the start of its state). Below 0, a lost view cannot be built anew.", "partition"),
 		Refused:        d.gauges("refused", "1 for a partition that is refused: processing it could lose or double events. The log names the fix.", "partition", "reason"),
-		Rerouted:       d.counters("rerouted_total", "Records found on a partition that is not their participant's and appended to the right one, by the event's source.", "source"),
+		Rerouted:       d.counters("rerouted_total", "Records found on a partition that is not their participant's and appended to the right one, by the event's source. "+sourceRule, "source"),
+		RulesApplied:   d.counters("rules_applied_total", "Events that had effect by a rule where they stand after their arrival. What folding again changes in that is not counted.", "rule"),
+		SequenceBreaks: d.counters("sequence_breaks_total", "Events whose sequence does not go on by one from the last of their source and participant: gap (at least one is missing before it) or inversion (a later one came before it). A gap with its inversion is an exchange of places, a gap alone a loss. "+sourceRule, "source", "kind"),
 		Sessions:       d.counters("sessions_total", "Sessions begun, by reason: start, or what ended the one before.", "reason"),
 		CacheBytes:     d.gauge("cache_bytes", "Memory of cached participants' states."),
 		CacheLookups:   d.counters("cache_lookups_total", "States looked up, by outcome: hit or miss.", "outcome"),

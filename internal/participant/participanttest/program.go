@@ -74,6 +74,7 @@ func Schema(order participant.Order) participant.Schema {
 			{Name: "visits", Kind: participant.KindMap, Max: 500, Zero: participant.Value{Kind: participant.KindMap}},
 			{Name: "finished", Kind: participant.KindTime},
 		},
+		Rules:         []string{"find", "spend", "double", "tick", "note"}, // each on its own type
 		Leaderboards:  []participant.Leaderboard{{Name: "score", Slot: Score}, {Name: "first", Slot: Finished, Ascending: true}},
 		Order:         order,
 		EventBytesMax: participant.DefaultEventBytesMax,
@@ -101,6 +102,9 @@ func (h *Hunt) Schema() *participant.Schema { return h.schema }
 
 // Step implements participant.Program.
 func (h *Hunt) Step(state []participant.Value, o *participant.Occurrence, notices []participant.Notice) ([]participant.Notice, error) {
+	if o.TypeIndex >= 0 {
+		o.Held = append(o.Held, o.TypeIndex)
+	}
 	switch o.TypeIndex {
 	case Find:
 		return find(state, o, notices), nil
