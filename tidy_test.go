@@ -62,11 +62,12 @@ var arrows = map[string][]string{
 	// Wiring, tools and tests.
 	"internal/app":                   {"*"},
 	"internal/bench":                 {"*"},
-	"examples":                       {"examples/flights", "examples/harbour"},
+	"examples":                       {"examples/flights", "examples/harbour", "examples/quiz"},
 	"examples/flights":               {},
 	"examples/flights/convert":       {"examples/flights"},
 	"examples/harbour":               {},
 	"examples/harbour/generate":      {"examples/harbour"},
+	"examples/quiz":                  {},
 	"cmd/producer":                   {"*"},
 	"cmd/processor":                  {"*"},
 	"cmd/notifier":                   {"*"},
