@@ -55,8 +55,8 @@ func (v *Veltrix) Notifications(who string) []Notification {
 	return shown
 }
 
-// Pushes are what a participant's outside channels were given up to now, by
-// channel and then in order. What is held is not there until Advance has moved
+// Pushes are what a participant's outside channels were given up to now,
+// channel by channel and in order. What is held is not there until Advance has moved
 // the clock past its hold; what was retracted in the meantime never is.
 func (v *Veltrix) Pushes(who string) []Push {
 	v.t.Helper()
@@ -66,16 +66,10 @@ func (v *Veltrix) Pushes(who string) []Push {
 		if p == nil {
 			return
 		}
-		var channels []string
-		for channel := range p.lanes {
-			channels = append(channels, channel)
-		}
-		slices.Sort(channels)
-		for _, channel := range channels {
-			l := p.lanes[channel]
+		for _, l := range p.lanes {
 			l.run(v.now)
 			for _, d := range l.delivered {
-				pushes = append(pushes, Push{Notification: v.notification(d.n), Channel: channel, Op: d.op, Pushed: d.at})
+				pushes = append(pushes, Push{Notification: v.notification(d.n), Channel: l.channel, Op: d.op, Pushed: d.at})
 			}
 		}
 	})
@@ -103,18 +97,28 @@ func (p *person) take(n *wire.NotificationRecord, now time.Time) {
 			}
 			continue
 		}
-		if p.lanes[channel] == nil {
-			p.lanes[channel] = &lane{seen: map[string]bool{}}
-		}
-		l := p.lanes[channel]
+		l := p.lane(channel)
 		l.run(now) // before the new one is known: what is due by now has gone
 		l.waiting = append(l.waiting, waiting{n, now})
 	}
 }
 
+// lane is the one of a channel, from its first notification on.
+func (p *person) lane(channel string) *lane {
+	for _, l := range p.lanes {
+		if l.channel == channel {
+			return l
+		}
+	}
+	l := &lane{channel: channel, seen: map[string]bool{}}
+	p.lanes = append(p.lanes, l)
+	return l
+}
+
 // lane is an outside channel of one participant. As in the notifier, it works on
 // one notification at a time, and a held one holds those behind it.
 type lane struct {
+	channel   string
 	waiting   []waiting
 	free      time.Time // when the one before was done with
 	seen      map[string]bool

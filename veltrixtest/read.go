@@ -24,12 +24,12 @@ type Event struct {
 type person struct {
 	asOf  int64                      // the offset after the last applied event
 	inbox []*wire.NotificationRecord // what stands, by the arrival of its last revision
-	lanes map[string]*lane           // by outside channel
+	lanes []*lane                    // of outside channels, by their first notification
 }
 
 func (v *Veltrix) person(who string) *person {
 	if v.people[who] == nil {
-		v.people[who] = &person{lanes: map[string]*lane{}}
+		v.people[who] = &person{}
 	}
 	return v.people[who]
 }

@@ -356,3 +356,54 @@ func TestMisuse(t *testing.T) {
 		}
 	}
 }
+
+// Every kind of slot, as a test writes it.
+func TestState(t *testing.T) {
+	t.Parallel()
+	v := veltrixtest.Start(t, veltrixtest.Options{Rules: "../examples/quiz/rules.yaml"})
+	at := v.Now()
+	post(t, v, event("in", "player.entered", at, `{"team":"owls","pub":"swan"}`))
+	if state := v.State("ada"); state["last"] != nil || !reflect.DeepEqual(state["answered"], []string{}) {
+		t.Errorf("before any answer: %#v", state)
+	}
+	post(t, v,
+		event("j", "joker.played", at.Add(time.Second), `{"question":"q1","kind":"half"}`),
+		event("a", "question.answered", at.Add(2*time.Second), `{"question":"q1","asked":"2026-01-01T00:00:00Z","correct":true,"level":2}`),
+		event("b", "question.answered", at.Add(3*time.Second), `{"question":"q0","asked":"2026-01-01T00:00:00Z","correct":false,"level":2}`))
+	want := map[string]any{
+		"team": "owls", "playing": true, "points": 20, "streak": 0, "best": 1,
+		"answered": []string{"q0", "q1"}, "jokers": map[string]int{"half": 1}, "last": "2026-01-01T00:00:03Z",
+	}
+	state := v.State("ada")
+	if !reflect.DeepEqual(state, want) {
+		t.Errorf("the state is\n%#v\nwant\n%#v", state, want)
+	}
+	// What a test does with what it was given is no business of the fold's.
+	state["answered"].([]string)[0] = "q9"
+	v.Fates()[0].Fate = "lost"
+	if !reflect.DeepEqual(v.State("ada"), want) || v.Fates()[0].Fate != "applied" {
+		t.Error("a test has changed what it only read")
+	}
+}
+
+// A request's faults are of events alone: other requests meet none.
+func TestOtherRequestsMeetNoFault(t *testing.T) {
+	t.Parallel()
+	v := start(t)
+	v.Fail(veltrixtest.LostAnswer, 1)
+	for _, request := range []string{"GET /", "GET /v1/events", "POST /v1/participants/ada"} {
+		method, path, _ := strings.Cut(request, " ")
+		r, err := http.NewRequestWithContext(t.Context(), method, v.URL()+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", request, err)
+		}
+		answer.Body.Close()
+	}
+	if _, _, err := send(v, found(v, "a")); err == nil {
+		t.Error("the fault is gone")
+	}
+}
