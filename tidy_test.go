@@ -59,6 +59,9 @@ var arrows = map[string][]string{
 	"internal/devcluster": {"deploy/kafka", "internal/child"},
 	"internal/testredis":  {"internal/child"},
 
+	// For the tests of those who send events.
+	"veltrixtest": {"config", "internal/participant", "internal/rules", "internal/wire", "internal/fold", "internal/ingest"},
+
 	// Wiring, tools and tests.
 	"internal/app":                   {"*"},
 	"internal/bench":                 {"*"},
