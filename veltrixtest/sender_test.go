@@ -67,12 +67,13 @@ func TestRetriesCountOnce(t *testing.T) {
 	}
 }
 
-// A sender with a new id per attempt has the same answers, and a wrong score:
-// what the test above would say of it.
+// A sender with a new id per attempt meets the same faults, hears the same
+// answers, and has a wrong score: the test above would say so of it.
 func TestCarelessSenderIsFound(t *testing.T) {
 	t.Parallel()
 	v := veltrixtest.Start(t, veltrixtest.Options{Rules: "testdata/rules.yaml"})
 	v.Fail(veltrixtest.LostAnswer, 3)
+	v.Fail(veltrixtest.Unavailable, 1)
 	s := newSender(v)
 	s.careless = true
 	if err := s.found("ada", "anchor", 50); err != nil {
