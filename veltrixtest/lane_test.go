@@ -35,8 +35,9 @@ func TestLanesAreTheNotifiers(t *testing.T) {
 				known[i] = newNotification(random, i)
 			}
 			for range 60 {
-				// Odd µs: nothing falls due in the instant in which something arrives.
-				time.Sleep(time.Duration(1+2*random.Int64N(1_500_000)) * time.Microsecond)
+				// Holds are whole ms, and each arrival is a µs off the one before: nothing
+				// falls due in the instant in which something else arrives.
+				time.Sleep(time.Duration(random.Int64N(3000))*time.Millisecond + time.Microsecond)
 				n := revise(random, &known[random.IntN(len(known))])
 				d.log.Add(n, 0)
 				p.take(record(n), n.Recorded)

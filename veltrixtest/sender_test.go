@@ -51,6 +51,7 @@ func newSender(v *veltrixtest.Veltrix) *sender {
 }
 
 func TestRetriesCountOnce(t *testing.T) {
+	t.Parallel()
 	v := veltrixtest.Start(t, veltrixtest.Options{Rules: "testdata/rules.yaml"})
 	v.Fail(veltrixtest.LostAnswer, 3)
 	v.Fail(veltrixtest.Unavailable, 1)
@@ -88,6 +89,7 @@ func TestCarelessSenderIsFound(t *testing.T) {
 }
 
 func TestLateFineTakesTheCheerBack(t *testing.T) {
+	t.Parallel()
 	v := veltrixtest.Start(t, veltrixtest.Options{Rules: "testdata/rules.yaml"})
 	s := newSender(v)
 	fined := v.Now() // and reported much later
