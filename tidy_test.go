@@ -71,6 +71,7 @@ var arrows = map[string][]string{
 	"examples/harbour":               {},
 	"examples/harbour/generate":      {"examples/harbour"},
 	"examples/quiz":                  {},
+	"examples/quiz/generate":         {"examples", "examples/quiz"},
 	"cmd/producer":                   {"*"},
 	"cmd/processor":                  {"*"},
 	"cmd/notifier":                   {"*"},
