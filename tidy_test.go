@@ -59,14 +59,19 @@ var arrows = map[string][]string{
 	"internal/devcluster": {"deploy/kafka", "internal/child"},
 	"internal/testredis":  {"internal/child"},
 
+	// For the tests of those who send events.
+	"veltrixtest": {"config", "internal/participant", "internal/rules", "internal/wire", "internal/fold", "internal/ingest"},
+
 	// Wiring, tools and tests.
 	"internal/app":                   {"*"},
 	"internal/bench":                 {"*"},
-	"examples":                       {"examples/flights", "examples/harbour"},
+	"examples":                       {"examples/flights", "examples/harbour", "examples/quiz"},
 	"examples/flights":               {},
 	"examples/flights/convert":       {"examples/flights"},
 	"examples/harbour":               {},
 	"examples/harbour/generate":      {"examples/harbour"},
+	"examples/quiz":                  {},
+	"examples/quiz/generate":         {"examples", "examples/quiz"},
 	"cmd/producer":                   {"*"},
 	"cmd/processor":                  {"*"},
 	"cmd/notifier":                   {"*"},

@@ -41,6 +41,19 @@ var FlightReports = Delays{
 	RepeatWithin: 90 * time.Minute,
 }
 
+// QuizAnswers is how phones in cellars answer: nearly all at once, some when the
+// player comes up for air; one in twenty twice. The longest way is shorter than
+// the grace of the quiz, two minutes.
+var QuizAnswers = Delays{
+	Steps: []Delay{
+		{Share: 0.90, Max: 2 * time.Second},
+		{Share: 0.08, Max: 30 * time.Second},
+		{Share: 0.02, Max: 90 * time.Second},
+	},
+	Repeats:      0.05,
+	RepeatWithin: 20 * time.Second,
+}
+
 // Disorder copies NDJSON events, sorted by their time, from r to w in the order
 // in which they would be sent under d, and returns how many it sent twice. The
 // same seed gives the same order. It holds as many lines as are delayed at a

@@ -3,10 +3,14 @@ package examples
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // event is what every line must decode to.
@@ -107,58 +111,78 @@ func TestJanuary(t *testing.T) {
 	}
 }
 
-// As sent, January is the same set of events, some twice, out of order for some
-// participants, and never further behind than the grace of its rules.
-func TestFlightsAsSent(t *testing.T) {
-	const grace = 24 * time.Hour
-	sorted := linesOf(t, Sorted, "flights")
-	sent, events := sentOf(t, "flights")
-	times := map[string]int{}
-	for _, line := range sent {
-		times[line]++
-	}
-	for _, line := range sorted {
-		if times[line] < 1 || times[line] > 2 {
-			t.Fatalf("sent %d times: %s", times[line], line)
+// As sent, an example is the same set of events, some twice, out of order for
+// some participants, and never further behind than the grace of its rules.
+func TestAsSent(t *testing.T) {
+	for name, want := range map[string]struct{ repeats, behind int }{
+		"flights": {1_066, 1_109},
+		"quiz":    {295, 168},
+	} {
+		grace := time.Duration(compile(t, name).Schema().Order.Grace) * time.Microsecond
+		sorted := linesOf(t, Sorted, name)
+		sent, events := sentOf(t, name)
+		times := map[string]int{}
+		for _, line := range sent {
+			times[line]++
 		}
-	}
-	if len(times) != len(sorted) {
-		t.Errorf("%d different lines are sent, %d are in the file", len(times), len(sorted))
-	}
-	newest, behind := map[string]time.Time{}, 0
-	seen := map[string]bool{}
-	for i, e := range events {
-		lag := newest[e.PartitionKey].Sub(e.Time)
-		if lag <= 0 {
-			newest[e.PartitionKey] = e.Time
-		} else if !seen[sent[i]] {
-			behind++
+		for _, line := range sorted {
+			if times[line] < 1 || times[line] > 2 {
+				t.Fatalf("sent %d times: %s", times[line], line)
+			}
 		}
-		seen[sent[i]] = true
-		if lag >= grace {
-			t.Errorf("%s is %s behind", e.ID, lag)
+		if len(times) != len(sorted) {
+			t.Errorf("%s: %d different lines are sent, %d are there", name, len(times), len(sorted))
 		}
-	}
-	if repeats := len(sent) - len(sorted); repeats != 1_066 || behind != 1_109 {
-		t.Errorf("%d are sent twice, %d out of order", repeats, behind)
-	}
-	again := linesOf(t, Open, "flights")
-	if strings.Join(again, "\n") != strings.Join(sent, "\n") {
-		t.Error("a second opening gives another order")
+		newest, behind := map[string]time.Time{}, 0
+		seen := map[string]bool{}
+		for i, e := range events {
+			lag := newest[e.PartitionKey].Sub(e.Time)
+			if lag <= 0 {
+				newest[e.PartitionKey] = e.Time
+			} else if !seen[sent[i]] {
+				behind++
+			}
+			seen[sent[i]] = true
+			if lag >= grace {
+				t.Errorf("%s: %s is %s behind", name, e.ID, lag)
+			}
+		}
+		if repeats := len(sent) - len(sorted); repeats != want.repeats || behind != want.behind {
+			t.Errorf("%s: %d are sent twice, %d out of order", name, repeats, behind)
+		}
 	}
 }
 
-func TestHarbour(t *testing.T) {
-	first, _ := sentOf(t, "harbour")
-	second := linesOf(t, Open, "harbour")
-	if strings.Join(first, "\n") != strings.Join(second, "\n") {
-		t.Error("a second opening gives another hunt")
+func TestAlwaysTheSame(t *testing.T) {
+	for _, name := range Names() {
+		first, _ := sentOf(t, name)
+		if second := linesOf(t, Open, name); strings.Join(first, "\n") != strings.Join(second, "\n") {
+			t.Errorf("a second opening of %s gives something else", name)
+		}
 	}
 }
 
 func TestUnknownExample(t *testing.T) {
-	if _, _, _, err := Open("harbor"); err == nil || !strings.Contains(err.Error(), "flights or harbour") {
-		t.Errorf("error is %v", err)
+	const want = `there is no example "harbor": choose flights, harbour or quiz`
+	for _, open := range []opener{Open, Sorted} {
+		if _, _, _, err := open("harbor"); err == nil || err.Error() != want {
+			t.Errorf("error is %v, want %s", err, want)
+		}
+	}
+}
+
+// What a newcomer is given to try is taken by the rules.
+func TestTry(t *testing.T) {
+	for _, e := range All() {
+		line := fmt.Sprintf(`{"specversion":"1.0","id":"1","source":"/curl","type":"%s","time":"2025-06-14T10:00:00Z","partitionkey":"you","data":%s}`, e.TryType, e.TryData)
+		program := compile(t, e.Name)
+		r := wire.Record{Key: []byte("you"), Value: []byte(line), Timestamp: arrival, Headers: []wire.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}}
+		if got := foldAll(t, program, []string{line}, decodeLines(t, []string{line})); got.fates["applied"] != 1 {
+			t.Errorf("%s: %v: %s", e.Name, got.fates, line)
+		}
+		if fault := wire.DecodeEvent(&r, program.Schema(), &participant.Event{}); fault != nil {
+			t.Errorf("%s: %v: %s", e.Name, fault, line)
+		}
 	}
 }
 

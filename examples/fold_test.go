@@ -141,10 +141,27 @@ func value(t *testing.T, given any, f *participant.Field) participant.Value {
 			t.Fatalf("%s is %s, outside its bounds (%v)", f.Name, n, err)
 		}
 		return participant.Value{Kind: participant.KindDouble, Int: int64(math.Float64bits(x))}
+	case f.Kind == participant.KindBool:
+		truth, ok := given.(bool)
+		if !ok {
+			t.Fatalf("%s is %v, no bool", f.Name, given)
+		}
+		v := participant.Value{Kind: participant.KindBool}
+		if truth {
+			v.Int = 1
+		}
+		return v
+	case f.Kind == participant.KindTime:
+		text, _ := given.(string)
+		at, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			t.Fatalf("%s is %v, no time: %v", f.Name, given, err)
+		}
+		return participant.Value{Kind: participant.KindTime, Int: at.UnixMicro()}
 	case f.Kind == participant.KindString:
 		text, ok := given.(string)
-		if !ok || len(text) > f.BytesMax {
-			t.Fatalf("%s is %v, no string of %d bytes", f.Name, given, f.BytesMax)
+		if !ok || len(text) > f.BytesMax || len(f.Enum) > 0 && !slices.Contains(f.Enum, text) {
+			t.Fatalf("%s is %v, no string of %d bytes, one of %v where the rules list some", f.Name, given, f.BytesMax, f.Enum)
 		}
 		return participant.Value{Kind: participant.KindString, Str: text}
 	}
@@ -182,7 +199,7 @@ func byTime(lines []string, events []event) ([]string, []event) {
 // docs/examples.md). And the order of arrival and repeats change nothing: sorted
 // by time, each event once, the same states and the same standing notifications.
 func TestFolded(t *testing.T) {
-	for name, want := range map[string]string{
+	wanted := map[string]string{
 		"flights": `fates: applied=53317 duplicate=1066
 notifications: clue retract=8 clue send=12764 clue update=33 nudge send=2187 win retract=3 win send=227
 standing: clue=12756 nudge=2187 win=224
@@ -193,12 +210,18 @@ notifications: clue retract=599 clue send=2951 hint send=580 nudge send=2443 win
 standing: clue=2352 hint=580 nudge=2443 win=163
 participants: 1000, finished: 163
 `,
-	} {
+		"quiz": `fates: applied=6127 duplicate=295
+notifications: cheer retract=4 cheer send=389 note send=277 result send=169
+standing: cheer=385 note=277 result=169
+participants: 180, finished: 0
+`,
+	}
+	for _, name := range Names() {
 		program := compile(t, name)
 		lines, events := sentOf(t, name)
 		sent := foldAll(t, program, lines, events)
-		if sent.String() != want {
-			t.Errorf("%s comes to\n%s\nwant\n%s", name, sent, want)
+		if sent.String() != wanted[name] {
+			t.Errorf("%s comes to\n%s\nwant\n%s", name, sent, wanted[name])
 		}
 		lines, events = byTime(lines, events)
 		sorted := foldAll(t, program, lines, events)

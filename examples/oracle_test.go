@@ -13,14 +13,17 @@ import (
 // partitions, in structured mode, and the sequential oracle folds them.
 func TestOracle(t *testing.T) {
 	const partitions = 4
-	for name, want := range map[string]struct {
+	wanted := map[string]struct {
 		applied, duplicate int64
 		notifications      int
 		participants       int
 	}{
 		"flights": {applied: 53_317, duplicate: 1_066, notifications: 15_222, participants: 3_148},
 		"harbour": {applied: 38_192, duplicate: 2_542, notifications: 6_932, participants: 1_000},
-	} {
+		"quiz":    {applied: 6_127, duplicate: 295, notifications: 839, participants: 180},
+	}
+	for _, name := range Names() {
+		want := wanted[name]
 		f := fold.New(compile(t, name), partitions)
 		var oracles [partitions]*fold.Oracle
 		var next [partitions]int64

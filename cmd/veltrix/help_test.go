@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -10,10 +11,40 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/veltrix/veltrix/examples"
 	"github.com/veltrix/veltrix/internal/app/apptest"
 )
 
 func TestHelp(t *testing.T) { apptest.Help(t, command()) }
+
+// A newcomer finds the examples where they look first, and where they mistype.
+func TestUpNamesTheExamples(t *testing.T) {
+	t.Parallel()
+	cmd := command()
+	var help, said bytes.Buffer
+	cmd.SetOut(&help)
+	cmd.SetErr(&said)
+	cmd.SetArgs([]string{"up", "--help"})
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cmd = command()
+	cmd.SetOut(&said)
+	cmd.SetErr(&said)
+	cmd.SetArgs([]string{"up", "--example", "quizz"})
+	err := cmd.ExecuteContext(t.Context())
+	if err == nil {
+		t.Fatal("an example that is not there is played")
+	}
+	for _, e := range examples.All() {
+		if !strings.Contains(help.String(), e.Name) || !strings.Contains(help.String(), e.About) {
+			t.Errorf("the help does not say what %s is:\n%s", e.Name, help.String())
+		}
+		if !strings.Contains(err.Error(), e.Name) {
+			t.Errorf("the error does not name %s: %v", e.Name, err)
+		}
+	}
+}
 
 // Whatever an error or a log line tells an operator to run has to be there.
 func TestSentencesNameCommandsThatExist(t *testing.T) {

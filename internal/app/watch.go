@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/veltrix/veltrix/examples"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/telemetry"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -114,11 +115,13 @@ func (u *Up) guide(ctx context.Context) {
 
 // sample is an event that the example's rules take.
 func (u *Up) sample(who string) string {
-	now := time.Now().UTC().Format(time.RFC3339)
-	if u.Example == "harbour" {
-		return fmt.Sprintf(`{"specversion":"1.0","id":"try-1","source":"/curl","type":"clue.found","time":"%s","partitionkey":"%s","data":{"clue":"the old crane","player":"you","distance_m":5,"points":10}}`, now, who)
+	e, err := examples.Find(u.Example)
+	if err != nil {
+		return "" // Run has opened it
 	}
-	return fmt.Sprintf(`{"specversion":"1.0","id":"try-1","source":"/curl","type":"flight.arrived","time":"%s","partitionkey":"%s","data":{"origin":"JFK","dest":"HNL","carrier":"HA","flight":51,"delay":75,"distance":4983}}`, now, who)
+	now := time.Now().UTC().Format(time.RFC3339)
+	return fmt.Sprintf(`{"specversion":"1.0","id":"try-1","source":"/curl","type":"%s","time":"%s","partitionkey":"%s","data":%s}`,
+		e.TryType, now, who, e.TryData)
 }
 
 // someone is a participant who was notified of something.

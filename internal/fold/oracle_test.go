@@ -89,3 +89,33 @@ func TestOracleKeepsNoStateOfTheRefused(t *testing.T) {
 		t.Fatalf("a state of %s", who)
 	}
 }
+
+// TestTell: the topics alone say of every record what became of it.
+func TestTell(t *testing.T) {
+	f := newFold(hunt.DefaultOrder())
+	home := fold.NewOracle(f, home)
+	records, fates := everyFate()
+	notified := 0
+	for i, r := range records {
+		o := home
+		if fates[i] == participant.Rerouted {
+			o = fold.NewOracle(f, r.Partition)
+		} else {
+			r.Offset = max(0, home.Next())
+		}
+		told, err := o.Tell(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if good := fates[i] == participant.Applied || fates[i] == participant.Rerouted; told.Fate != fates[i] || (told.Sentence == "") != good {
+			t.Errorf("record %d: %s, %q; want %s", i, told.Fate, told.Sentence, fates[i])
+		}
+		notified += len(told.Notifications)
+	}
+	if notified == 0 {
+		t.Error("nothing was told of any notification")
+	}
+	if _, err := home.Tell(records[0]); err == nil {
+		t.Error("a record that does not follow the last was taken")
+	}
+}
