@@ -67,6 +67,7 @@ var arrows = map[string][]string{
 	"examples/flights/convert":       {"examples/flights"},
 	"examples/harbour":               {},
 	"examples/harbour/generate":      {"examples/harbour"},
+	"client":                         {}, // for other modules: the standard library alone
 	"cmd/producer":                   {"*"},
 	"cmd/processor":                  {"*"},
 	"cmd/notifier":                   {"*"},
