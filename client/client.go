@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +13,7 @@ import (
 // one, and Close ends it.
 type Client struct {
 	o        Options
+	own      bool // the HTTP client is ours
 	endpoint string
 	seed     maphash.Seed
 	lanes    []*lane
@@ -42,11 +42,12 @@ type item struct {
 // New makes a client. Its errors name the option at fault. It sends nothing
 // before the first event.
 func New(o Options) (*Client, error) {
+	own := o.HTTP == nil
 	endpoint, err := o.complete()
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	c := &Client{o: o, endpoint: endpoint, seed: maphash.MakeSeed(), changed: make(chan struct{})}
+	c := &Client{o: o, own: own, endpoint: endpoint, seed: maphash.MakeSeed(), changed: make(chan struct{})}
 	c.ctx, c.abort = context.WithCancel(context.Background())
 	for range o.Lanes {
 		l := &lane{c: c, wake: make(chan struct{}, 1)}
@@ -172,11 +173,7 @@ func (c *Client) Flush(ctx context.Context) error {
 	for _, l := range c.lanes {
 		targets = append(targets, l.handed)
 	}
-	for {
-		waiting := slices.ContainsFunc(c.lanes, func(l *lane) bool { return l.settled < targets[slices.Index(c.lanes, l)] })
-		if !waiting {
-			return nil
-		}
+	for !c.reached(targets) {
 		changed := c.changed
 		c.mu.Unlock()
 		select {
@@ -188,6 +185,17 @@ func (c *Client) Flush(ctx context.Context) error {
 			return fmt.Errorf("flush the client: %w", context.Cause(ctx))
 		}
 	}
+	return nil
+}
+
+// reached says whether each lane has settled as many events as its target.
+func (c *Client) reached(targets []uint64) bool {
+	for i, l := range c.lanes {
+		if l.settled < targets[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // Close takes no more events, and waits until those that were handed over have
@@ -205,7 +213,9 @@ func (c *Client) Close(ctx context.Context) error {
 	c.hurry() // the lanes see that there is nothing more
 	c.mu.Unlock()
 	c.running.Wait()
-	c.o.HTTP.CloseIdleConnections()
+	if c.own {
+		c.o.HTTP.CloseIdleConnections()
+	}
 	if err == nil || c.aborted == 0 {
 		return nil
 	}

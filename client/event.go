@@ -90,8 +90,12 @@ func (c *Client) now() time.Time {
 func (e *Event) line() ([]byte, error) {
 	// The encoder would replace what is not UTF-8, and make two ids one.
 	for _, a := range [...]struct{ name, value string }{
-		{"id", e.ID}, {"source", e.Source}, {"type", e.Type}, {"participant", e.Participant},
-		{"sequence", e.Sequence}, {"trace parent", e.TraceParent},
+		{"id", e.ID},
+		{"source", e.Source},
+		{"type", e.Type},
+		{"participant", e.Participant},
+		{"sequence", e.Sequence},
+		{"trace parent", e.TraceParent},
 	} {
 		if !utf8.ValidString(a.value) {
 			return nil, fmt.Errorf("event %q: its %s is not UTF-8: encode it before", e.ID, a.name)

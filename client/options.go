@@ -60,8 +60,11 @@ func (o *Options) complete() (endpoint string, err error) {
 		value    *int
 		standard int
 	}{
-		{"BatchEvents", &o.BatchEvents, 500}, {"BatchBytes", &o.BatchBytes, 1 << 20}, {"Lanes", &o.Lanes, 1},
-		{"QueueEvents", &o.QueueEvents, 10_000}, {"QueueBytes", &o.QueueBytes, 32 << 20},
+		{"BatchEvents", &o.BatchEvents, 500},
+		{"BatchBytes", &o.BatchBytes, 1 << 20},
+		{"Lanes", &o.Lanes, 1},
+		{"QueueEvents", &o.QueueEvents, 10_000},
+		{"QueueBytes", &o.QueueBytes, 32 << 20},
 	} {
 		if *n.value < 0 {
 			return "", fmt.Errorf("%s is %d: give 1 or more, or 0 for %d", n.name, *n.value, n.standard)
@@ -75,8 +78,10 @@ func (o *Options) complete() (endpoint string, err error) {
 		value    *time.Duration
 		standard time.Duration
 	}{
-		{"Linger", &o.Linger, 0}, {"RequestTimeout", &o.RequestTimeout, time.Minute},
-		{"BackoffMin", &o.BackoffMin, 100 * time.Millisecond}, {"BackoffMax", &o.BackoffMax, 10 * time.Second},
+		{"Linger", &o.Linger, 0},
+		{"RequestTimeout", &o.RequestTimeout, time.Minute},
+		{"BackoffMin", &o.BackoffMin, 100 * time.Millisecond},
+		{"BackoffMax", &o.BackoffMax, 10 * time.Second},
 	} {
 		if *d.value < 0 {
 			return "", fmt.Errorf("%s is %s: give more than 0, or 0 for %s", d.name, *d.value, d.standard)
