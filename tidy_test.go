@@ -63,6 +63,9 @@ var arrows = map[string][]string{
 	"internal/app":                   {"*"},
 	"internal/bench":                 {"*"},
 	"examples":                       {"examples/flights", "examples/harbour"},
+	"examples/clients":               {}, // their test
+	"examples/clients/go":            {}, // a module of its own
+	"examples/clients/go-client":     {"client"},
 	"examples/flights":               {},
 	"examples/flights/convert":       {"examples/flights"},
 	"examples/harbour":               {},

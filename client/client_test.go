@@ -122,9 +122,10 @@ func TestOrder(t *testing.T) {
 // the next one, up to the bounds.
 func TestBatchesGrow(t *testing.T) {
 	t.Parallel()
+	five := 5*len(line(t, clue("ada", "0"))) + 20 // that many would fit
 	w := newWorld(t)
 	w.block = make(chan struct{})
-	c := w.client(func(o *client.Options) { o.BatchEvents, o.BatchBytes = 4, 700 })
+	c := w.client(func(o *client.Options) { o.BatchEvents, o.BatchBytes = 4, five })
 	ignore := func(error) {}
 	hand := func(e client.Event) {
 		if err := c.Enqueue(t.Context(), e, ignore); err != nil {
@@ -328,11 +329,14 @@ func TestStamp(t *testing.T) {
 	if first != c.Stamp(first) || first.Source != "/test" || len(first.ID) != 32 {
 		t.Errorf("got %+v, and then %+v", first, c.Stamp(first))
 	}
+	if other := c.Stamp(client.Event{}); other.ID == first.ID {
+		t.Errorf("two events have the id %s", first.ID)
+	}
 	at := first.Time
 	for range 1000 {
-		next := c.Stamp(client.Event{})
-		if !next.Time.After(at) || next.ID == first.ID {
-			t.Fatalf("%s at %s comes after %s at %s", next.ID, next.Time, first.ID, at)
+		next := c.Stamp(client.Event{ID: "7"}) // at once: many of one microsecond
+		if !next.Time.After(at) {
+			t.Fatalf("%s comes after %s", next.Time, at)
 		}
 		at = next.Time
 	}

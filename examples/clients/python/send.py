@@ -4,6 +4,7 @@ and reads the team's score. Run it again: the score stays what it is.
 The events are the CloudEvents SDK's; they go as structured JSON, one a request.
 """
 
+import http.client
 import json
 import os
 import time
@@ -35,7 +36,7 @@ def event(number, kind, minute, data):
 
 
 def request(path, headers=None, body=None):
-    """Answers with the status, the headers and the body; OSError: no answer."""
+    """Answers with the status, the headers and the body."""
     headers = dict(headers or {})
     if KEY:
         headers["Authorization"] = f"Bearer {KEY}"
@@ -53,7 +54,7 @@ def send(sent):
     while True:
         try:
             status, headers, body = request("/v1/events", message.headers, message.body)
-        except OSError as lost:  # it may have arrived
+        except (OSError, http.client.HTTPException) as lost:  # it may have arrived
             status, headers, body = 503, {}, str(lost).encode()
         if status == 202:
             return json.loads(body)["positions"][0]["offset"]
