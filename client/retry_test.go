@@ -24,6 +24,9 @@ func status(code, until int, retryAfter string) func(int, http.ResponseWriter, *
 		if retryAfter != "" {
 			w.Header().Set("Retry-After", retryAfter)
 		}
+		if code < 400 {
+			w.Header().Set("Location", "/") // what is there is no answer to events
+		}
 		http.Error(w, "<html>sorry</html>", code)
 		return true
 	}
