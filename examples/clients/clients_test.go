@@ -217,3 +217,32 @@ func TestExamples(t *testing.T) {
 		})
 	}
 }
+
+var quoted = regexp.MustCompile("(?ms)^```[a-z]+ (examples/clients/\\S+)\n(.*?)^```$")
+
+// TestDocs holds what docs/clients.md quotes against the programs, and each
+// program is quoted.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := map[string]int{}
+	for _, m := range quoted.FindAllSubmatch(page, -1) {
+		name := string(m[1])
+		from[name]++
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(text, m[2]) {
+			t.Errorf("%s does not have what the page quotes:\n%s", name, m[2])
+		}
+	}
+	for _, name := range []string{"curl.sh", "go/main.go", "go-client/main.go", "python/send.py", "javascript/send.mjs"} {
+		if from["examples/clients/"+name] == 0 {
+			t.Errorf("the page quotes nothing of %s", name)
+		}
+	}
+}
