@@ -45,7 +45,7 @@ type Options struct {
 	// and 10 s. A Retry-After that asks for more is followed.
 	BackoffMin, BackoffMax time.Duration
 	// RetryFor is how long a request is repeated before its events are given up;
-	// 2 min. Negative: until Close.
+	// 2 min. A Retry-After beyond that gives them up at once. Negative: until Close.
 	RetryFor time.Duration
 
 	// Logger is told of each attempt that will be repeated, as a warning; nil:

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veltrix/veltrix/client"
@@ -117,33 +118,54 @@ func (w *waits) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
+// busy answers 503 to everything.
+type busy struct{ requests int }
+
+// RoundTrip is http.RoundTripper's.
+func (b *busy) RoundTrip(*http.Request) (*http.Response, error) {
+	b.requests++
+	return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
 // TestBackoff: waits grow to their bound, with chance, and end with RetryFor.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.spoil = status(503, 1<<30, "")
-	var logged waits
-	c := w.client(func(o *client.Options) {
-		o.BackoffMin, o.BackoffMax, o.RetryFor = 4*time.Millisecond, 16*time.Millisecond, 200*time.Millisecond
-		o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
-	})
-	err := c.Send(t.Context(), clue("ada", "1"))
-	var problem *client.Problem
-	if !errors.Is(err, client.ErrUncertain) || !errors.As(err, &problem) || problem.Status != 503 {
-		t.Errorf("it says %v", err)
-	}
-	if len(logged.all) < 5 || len(w.sent()) != len(logged.all)+1 {
-		t.Fatalf("%d requests, waits of %v", len(w.sent()), logged.all)
-	}
-	for i, wait := range logged.all {
-		most := min(4*time.Millisecond<<min(i, 10), 16*time.Millisecond)
-		if wait < most/2 || wait > most {
-			t.Errorf("wait %d is %s, want half of %s to all", i+1, wait, most)
+	synctest.Test(t, func(t *testing.T) { // nothing but waiting takes time in it
+		var logged waits
+		var gateway busy
+		c, err := client.New(client.Options{
+			URL: "http://gateway", HTTP: &http.Client{Transport: &gateway},
+			BackoffMin: 4 * time.Second, BackoffMax: 16 * time.Second, RetryFor: 10 * time.Minute,
+			Logger: slog.New(slog.NewTextHandler(&logged, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if later := slices.Compact(slices.Clone(logged.all[2:])); len(later) == 1 {
-		t.Errorf("the waits are without chance: %v", logged.all)
-	}
+		began := time.Now()
+		err = c.Send(t.Context(), clue("ada", "1"))
+		var problem *client.Problem
+		if !errors.Is(err, client.ErrUncertain) || !errors.As(err, &problem) || problem.Status != 503 {
+			t.Errorf("it says %v", err)
+		}
+		if took := time.Since(began); took > 10*time.Minute || took < 10*time.Minute-16*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if len(logged.all) < 30 || gateway.requests != len(logged.all)+1 {
+			t.Errorf("%d requests, waits of %v", gateway.requests, logged.all)
+		}
+		for i, wait := range logged.all {
+			most := min(4*time.Second<<min(i, 10), 16*time.Second)
+			if wait < most/2 || wait > most {
+				t.Errorf("wait %d is %s, want half of %s to all", i+1, wait, most)
+			}
+		}
+		if later := slices.Compact(slices.Clone(logged.all[2:])); len(later) == 1 {
+			t.Errorf("the waits are without chance: %v", logged.all)
+		}
+		if err := c.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestRetryAfterBeyondTheEnd: a wait that ends after RetryFor is not begun.

@@ -44,7 +44,7 @@ javascript_is_there() {
 
 # An environment ends with the Python that it was made of.
 python_is_there() {
-  [ -f "$clients/python/installed" ] && [ "$(cat "$clients/python/installed")" = "$(cksum <examples/clients/python/requirements.txt)" ] && "$clients/python/bin/python" -c ''
+  [ -f "$clients/python/installed" ] && [ "$(cat "$clients/python/installed")" = "$(cksum <examples/clients/python/requirements.txt)" ] && "$clients/python/bin/python" -c '' 2>/dev/null
 }
 
 as_root() {
