@@ -166,9 +166,6 @@ func (l *lane) persist(batch []*item) answer {
 		if !a.again {
 			return a
 		}
-		if c.ctx.Err() != nil {
-			return l.stopped(batch)
-		}
 		wait := max(c.backoff(attempt), a.after)
 		if took := time.Since(began); c.o.RetryFor > 0 && took+wait > c.o.RetryFor {
 			return answer{err: fmt.Errorf("gave up after %d attempts in %s: %w", attempt, took.Round(time.Millisecond), a.err)}

@@ -135,7 +135,7 @@ func TestBackoff(t *testing.T) {
 		var gateway busy
 		c, err := client.New(client.Options{
 			URL: "http://gateway", HTTP: &http.Client{Transport: &gateway},
-			BackoffMin: 4 * time.Second, BackoffMax: 16 * time.Second, RetryFor: 10 * time.Minute,
+			BackoffMin: 4 * time.Second, BackoffMax: 15 * time.Second, RetryFor: 10 * time.Minute,
 			Logger: slog.New(slog.NewTextHandler(&logged, nil)),
 		})
 		if err != nil {
@@ -147,14 +147,14 @@ func TestBackoff(t *testing.T) {
 		if !errors.Is(err, client.ErrUncertain) || !errors.As(err, &problem) || problem.Status != 503 {
 			t.Errorf("it says %v", err)
 		}
-		if took := time.Since(began); took > 10*time.Minute || took < 10*time.Minute-16*time.Second {
+		if took := time.Since(began); took > 10*time.Minute || took < 10*time.Minute-15*time.Second {
 			t.Errorf("it took %s", took)
 		}
 		if len(logged.all) < 30 || gateway.requests != len(logged.all)+1 {
 			t.Errorf("%d requests, waits of %v", gateway.requests, logged.all)
 		}
 		for i, wait := range logged.all {
-			most := min(4*time.Second<<min(i, 10), 16*time.Second)
+			most := min(4*time.Second<<min(i, 10), 15*time.Second)
 			if wait < most/2 || wait > most {
 				t.Errorf("wait %d is %s, want half of %s to all", i+1, wait, most)
 			}
