@@ -66,12 +66,16 @@ var arrows = map[string][]string{
 	"internal/app":                   {"*"},
 	"internal/bench":                 {"*"},
 	"examples":                       {"examples/flights", "examples/harbour", "examples/quiz"},
+	"examples/clients":               {}, // their test
+	"examples/clients/go":            {}, // a module of its own
+	"examples/clients/go-client":     {"client"},
 	"examples/flights":               {},
 	"examples/flights/convert":       {"examples/flights"},
 	"examples/harbour":               {},
 	"examples/harbour/generate":      {"examples/harbour"},
 	"examples/quiz":                  {},
 	"examples/quiz/generate":         {"examples", "examples/quiz"},
+	"client":                         {}, // for other modules: the standard library alone
 	"cmd/producer":                   {"*"},
 	"cmd/processor":                  {"*"},
 	"cmd/notifier":                   {"*"},

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: redis-server, kcat, a Java
-# run-time, Maven and Node.js from the distribution, Apache Kafka's jars through
-# Maven into .cache/kafka, and the validators of generated documents through npm
-# into .cache/validators. Does nothing, at once, when all is there. Starts and
+# Installs what the tests need and is not there: redis-server, kcat, curl, a Java
+# run-time, Maven, Node.js and Python from the distribution, Apache Kafka's jars
+# through Maven into .cache/kafka, the validators of generated documents through
+# npm into .cache/validators, and what the example clients need through npm and
+# pip into .cache/clients. Does nothing, at once, when all is there. Starts and
 # stops no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,17 +11,20 @@ cd "$(dirname "$0")/.."
 readonly libs=.cache/kafka/libs
 readonly stamp=.cache/kafka/installed
 readonly validators=.cache/validators
+readonly clients=.cache/clients
 readonly policy=/usr/sbin/policy-rc.d
 
 # missing prints the distribution's packages for the commands not found.
 missing() {
   local pair
-  for pair in redis-server:redis-server kcat:kcat java:default-jre-headless mvn:maven node:nodejs npm:npm; do
+  for pair in redis-server:redis-server kcat:kcat curl:curl java:default-jre-headless mvn:maven node:nodejs npm:npm; do
     # Maven and npm are of use only while there is something to fetch.
     if [ "${pair%%:*}" = mvn ] && jars_are_there; then continue; fi
-    if [ "${pair%%:*}" = npm ] && validators_are_there; then continue; fi
+    if [ "${pair%%:*}" = npm ] && validators_are_there && javascript_is_there; then continue; fi
     command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
   done
+  # Distributions split what makes an environment off Python itself.
+  python_is_there || python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
 # The jars are there when all were copied from the pom as it is now.
@@ -31,6 +35,16 @@ jars_are_there() {
 # The validators are there when all of the lock file as it is now were installed.
 validators_are_there() {
   [ -f "$validators/installed" ] && [ "$(cat "$validators/installed")" = "$(cksum <test/validators/package-lock.json)" ]
+}
+
+# So are what the example clients need, from a file each.
+javascript_is_there() {
+  [ -f "$clients/javascript/installed" ] && [ "$(cat "$clients/javascript/installed")" = "$(cksum <examples/clients/javascript/package-lock.json)" ]
+}
+
+# An environment ends with the Python that it was made of.
+python_is_there() {
+  [ -f "$clients/python/installed" ] && [ "$(cat "$clients/python/installed")" = "$(cksum <examples/clients/python/requirements.txt)" ] && "$clients/python/bin/python" -c '' 2>/dev/null
 }
 
 as_root() {
@@ -48,7 +62,7 @@ as_root() {
 # scripts ask policy-rc.d, and 101 means no. One that is already there stays.
 install_packages() {
   if ! command -v apt-get >/dev/null; then
-    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time, maven, nodejs and npm, then run make test again (missing: ${packages[*]})" >&2
+    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time, maven, nodejs, npm, curl and Python 3 with venv, then run make test again (missing: ${packages[*]})" >&2
     exit 1
   fi
   echo "test/setup.sh: installing ${packages[*]}"
@@ -101,6 +115,30 @@ fetch_validators() {
   cksum <test/validators/package-lock.json >"$validators/installed"
 }
 
+fetch_javascript() {
+  echo "test/setup.sh: fetching what the JavaScript example needs into $clients/javascript"
+  rm -rf "$clients/javascript"
+  mkdir -p "$clients/javascript"
+  cp examples/clients/javascript/package.json examples/clients/javascript/package-lock.json "$clients/javascript"
+  if ! (cd "$clients/javascript" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+    echo "test/setup.sh: npm could not fetch the CloudEvents SDK; the test of the example clients needs it, see the lines above" >&2
+    exit 1
+  fi
+  cksum <examples/clients/javascript/package-lock.json >"$clients/javascript/installed"
+}
+
+fetch_python() {
+  echo "test/setup.sh: fetching what the Python example needs into $clients/python"
+  rm -rf "$clients/python"
+  mkdir -p "$clients"
+  if ! { python3 -m venv "$clients/python" &&
+    "$clients/python/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r examples/clients/python/requirements.txt; }; then
+    echo "test/setup.sh: pip could not fetch the CloudEvents SDK; the test of the example clients needs it, see the lines above" >&2
+    exit 1
+  fi
+  cksum <examples/clients/python/requirements.txt >"$clients/python/installed"
+}
+
 mkdir -p .cache
 exec 9>.cache/setup.lock # two runs at once take turns
 flock 9
@@ -108,6 +146,8 @@ mapfile -t packages < <(missing)
 if [ "${#packages[@]}" -gt 0 ]; then install_packages; fi
 jars_are_there || fetch_jars
 validators_are_there || fetch_validators
+javascript_is_there || fetch_javascript
+python_is_there || fetch_python
 java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
 if [ "${java_version:-0}" -lt 17 ]; then
   echo "test/setup.sh: java on PATH is version ${java_version:-unknown}; Apache Kafka needs 17 or newer" >&2
