@@ -25,6 +25,6 @@ func command() *cobra.Command {
 			"  veltrix verify --rules-file hunt.yaml",
 		Version: version,
 	}
-	cmd.AddCommand(upCommand(), topicsCommand(), verifyCommand(), rebaseCommand(), rebuildCommand(), rulesCommand(), adviseCommand(), tokenCommand(), keysCommand(), benchCommand(), configCommand())
+	cmd.AddCommand(upCommand(), topicsCommand(), verifyCommand(), rebaseCommand(), rebuildCommand(), rulesCommand(), adviseCommand(), playerCommand(), tokenCommand(), keysCommand(), benchCommand(), configCommand())
 	return cmd
 }

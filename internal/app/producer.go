@@ -27,6 +27,7 @@ type Producer struct {
 	listener net.Listener
 	door     service.Doorway
 	appender atomic.Pointer[kafkalog.Appender]
+	closing  func() // of what reads the log; nil: not open
 }
 
 // NewProducer prepares a gateway that serves on listener; nothing is contacted
@@ -62,6 +63,9 @@ func (p *Producer) Run(ctx context.Context) error {
 	if appender := p.appender.Load(); appender != nil {
 		p.rt.closeAppender(ctx, appender) // after the last request
 	}
+	if p.closing != nil {
+		p.closing()
+	}
 	return err
 }
 
@@ -86,12 +90,15 @@ func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error
 		}
 		options.Keys = ring.get
 	}
+	kafka, err := p.rt.Kafka("producer")
+	if err != nil {
+		return err
+	}
+	if options.Trail, p.closing, err = openTeller(kafka, manifest.Partitions); err != nil {
+		return err
+	}
 	if p.program != nil {
 		options.Schema = p.program.Schema()
-		kafka, err := p.rt.Kafka("producer")
-		if err != nil {
-			return err
-		}
 		view := &states{
 			kafka: kafka,
 			store: p.rt.view(client, manifest, options.Schema), partitions: manifest.Partitions, schema: options.Schema,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/participant"
+	"github.com/veltrix/veltrix/internal/trail"
 	"github.com/veltrix/veltrix/internal/wire"
 )
 
@@ -130,6 +132,52 @@ func (r rankings) Number(ctx context.Context, leaderboard int, who string) (*ing
 	return r[leaderboard].Number(ctx, leaderboard, who)
 }
 
+// trails is what became of the events in the tests' logs: at offset 7 one that was
+// applied, at 8 one whose outcome nobody knows, at 9 one that was rejected.
+type trails struct{}
+
+func (trails) entry(offset int64) *trail.Entry {
+	e := &trail.Entry{
+		Partition: 3, Offset: offset, Arrived: noon, Status: trail.Applied,
+		Event: trail.Event{Source: "/phone", ID: fmt.Sprint(offset), Type: "clue.found", Participant: "ada", Time: noon.Add(-time.Second)},
+	}
+	switch offset {
+	case 7, 8:
+		e.Notifications = []trail.Notification{{
+			ID: "0a", Revision: 1, Op: "send", Class: "clue", Rule: "found", Name: "next", Title: "50 points",
+			Channels: []trail.Delivery{{Channel: "inbox", Outcome: "sent", Attempts: 1, At: &noon}, {Channel: "webhook", Outcome: trail.Pending}},
+		}}
+	case 9:
+		e.Status, e.Reason, e.Sentence = trail.Rejected, "late", "its time is not after the floor"
+	}
+	return e
+}
+
+func (l trails) Find(_ context.Context, partition int32, offset int64) (*trail.Entry, int64, error) {
+	switch {
+	case offset == 6:
+		return nil, 0, trail.ErrGone
+	case partition != 3 || offset > 10:
+		return nil, 0, trail.ErrUnknown
+	case offset == 10:
+		return nil, 0, errAway
+	case offset == 8:
+		return l.entry(offset), 0, errAway
+	}
+	return l.entry(offset), 10, nil
+}
+
+func (l trails) Trail(_ context.Context, who string, w trail.Window, _ func(int64)) (*trail.Trail, error) {
+	if who == "away" {
+		return nil, errAway
+	}
+	t := &trail.Trail{Participant: who, Partition: 3, Committed: 10, Start: 2, From: 5, Before: 10, Entries: []trail.Entry{*l.entry(7), *l.entry(9)}}
+	if w.Before > 0 {
+		t.From, t.Before, t.Entries = 2, w.Before, []trail.Entry{}
+	}
+	return t, nil
+}
+
 func harbourRankings() rankings {
 	s := harbour()
 	return rankings{
@@ -148,6 +196,6 @@ func options(l *log) ingest.Options {
 		States: view{"ada": {
 			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, AsOf: 40, Floor: "2026-05-01T11:59:30Z",
 		}},
-		Boards: harbourRankings(),
+		Boards: harbourRankings(), Trail: trails{},
 	}
 }

@@ -20,6 +20,7 @@ type Options struct {
 	Appender Appender
 	States   StateReader // nil: this gateway has no rules to read states by
 	Boards   BoardReader // nil: nor leaderboards
+	Trail    TrailReader
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
 	Schema *participant.Schema
 	// Keys returns the keys that are in force now; nil: everybody may do everything.
@@ -55,9 +56,13 @@ func New(o Options) *Gateway {
 	g.mux.HandleFunc("POST /v1/events", g.postEvents)
 	g.mux.HandleFunc("GET /v1/participants/{id}", g.getParticipant)
 	g.mux.HandleFunc("GET /v1/leaderboards/{name}", g.getLeaderboard)
+	g.mux.HandleFunc("GET /v1/events/{partition}/{offset}", g.getStatus)
+	g.mux.HandleFunc("GET /v1/participants/{id}/events", g.getTrail)
 	g.mux.HandleFunc("GET /{$}", help)
 	g.mux.HandleFunc("/v1/events", notAllowed("POST"))
 	g.mux.HandleFunc("/v1/participants/{id}", notAllowed("GET, HEAD"))
+	g.mux.HandleFunc("/v1/events/{partition}/{offset}", notAllowed("GET, HEAD"))
+	g.mux.HandleFunc("/v1/participants/{id}/events", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/v1/leaderboards/{name}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/{$}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -143,8 +148,8 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	g.o.Metrics.accepted(len(records))
 	g.o.Metrics.refused(problemEvents, len(faults))
-	if who := sole(records); who != "" {
-		w.Header().Set("Location", "/v1/participants/"+url.PathEscape(who))
+	if at := location(records, positions); at != "" {
+		w.Header().Set("Location", at)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	status := http.StatusAccepted
@@ -243,6 +248,18 @@ func (g *Gateway) append(ctx context.Context, records []wire.Record) ([]Position
 		"Those that arrived all the same are recognised by source and id"}
 }
 
+// location returns where it is shown what becomes of the records: of one its
+// status, of several of one participant the participant's trail.
+func location(records []wire.Record, positions []Position) string {
+	if len(positions) == 1 {
+		return statusPath(positions[0])
+	}
+	if who := sole(records); who != "" {
+		return trailPath(who)
+	}
+	return ""
+}
+
 // sole returns the participant that all records belong to, or nothing.
 func sole(records []wire.Record) string {
 	for i := range records {
@@ -319,7 +336,11 @@ func (g *Gateway) getParticipant(w http.ResponseWriter, r *http.Request) {
 const helpText = `Veltrix takes events here, and tells what became of them.
 
 POST /v1/events               a CloudEvent; 202 when all replicas have it
+GET  /v1/events/{partition}/{offset}
+                              what became of it: the Location of the 202
 GET  /v1/participants/{id}    a participant's state, and how far it is
+GET  /v1/participants/{id}/events
+                              its latest events, and what became of each
 GET  /v1/leaderboards/{name}  who leads (?top=10), or who is next to one
                               (?around=ada&near=5)
 

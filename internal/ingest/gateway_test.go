@@ -91,6 +91,11 @@ func accepted(t *testing.T) []exchange {
 		{"partial", request("POST", "/v1/events?partial=true", lines, good+"\nno\n"+event("3", `{"clue":7}`)+"\n"+event("4", clue)), nil},
 		{"no time", post(one, strings.Replace(good, `"time":"2026-05-01T11:59:59Z",`, "", 1)), nil},
 		{"participant", request("GET", "/v1/participants/ada", "", ""), nil},
+		{"status", request("GET", "/v1/events/3/7", "", ""), nil},
+		{"status of a rejected event", request("GET", "/v1/events/3/9", "", ""), nil},
+		{"status that is not known", request("GET", "/v1/events/3/8", "", ""), nil},
+		{"trail", request("GET", "/v1/participants/ada/events", "", ""), nil},
+		{"older trail", request("GET", "/v1/participants/ada/events?before=5", "", ""), nil},
 		{"leaderboard", request("GET", "/v1/leaderboards/score", "", ""), nil},
 		{"leaderboard's top", request("GET", "/v1/leaderboards/score?top=2", "", ""), nil},
 		{"leaderboard around one", request("GET", "/v1/leaderboards/score?around=bob&near=1", "", ""), nil},
@@ -148,6 +153,22 @@ func refused(t *testing.T) []exchange {
 		{"no id in headers", post("application/json", clue, "Ce-Specversion", "1.0"), nil},
 		{"too much in flight", post(one, good), func(_ *log, o *ingest.Options) { o.InflightBytesMax = 64 }},
 		{"brokers away", post(one, good), func(l *log, _ *ingest.Options) { l.fail = errAway }},
+		{"Redis away", request("GET", "/v1/participants/away", "", ""), nil},
+		{"no rules", request("GET", "/v1/participants/ada", "", ""), func(_ *log, o *ingest.Options) { o.States = nil }},
+	}
+}
+
+// refusedReads are requests for what is not there or cannot be read.
+func refusedReads() []exchange {
+	return []exchange{
+		{"event of no place", request("GET", "/v1/events/3/x", "", ""), nil},
+		{"no event", request("GET", "/v1/events/2/7", "", ""), nil},
+		{"event before the log", request("GET", "/v1/events/3/6", "", ""), nil},
+		{"brokers away for a status", request("GET", "/v1/events/3/10", "", ""), nil},
+		{"wrong method for a status", request("DELETE", "/v1/events/3/7", "", ""), nil},
+		{"brokers away for a trail", request("GET", "/v1/participants/away/events", "", ""), nil},
+		{"trail before nothing", request("GET", "/v1/participants/ada/events?before=0", "", ""), nil},
+		{"unknown parameter of a trail", request("GET", "/v1/participants/ada/events?after=3", "", ""), nil},
 		{"unknown leaderboard", request("GET", "/v1/leaderboards/scores", "", ""), nil},
 		{"not on the leaderboard", request("GET", "/v1/leaderboards/first?around=ada", "", ""), nil},
 		{"top and around", request("GET", "/v1/leaderboards/score?top=3&around=ada", "", ""), nil},
@@ -158,8 +179,6 @@ func refused(t *testing.T) []exchange {
 		{"wrong method for a leaderboard", request("POST", "/v1/leaderboards/score", "", ""), nil},
 		{"Redis away for a leaderboard", request("GET", "/v1/leaderboards/score?around=away", "", ""), nil},
 		{"no leaderboards", request("GET", "/v1/leaderboards/score", "", ""), func(_ *log, o *ingest.Options) { o.Boards = nil }},
-		{"Redis away", request("GET", "/v1/participants/away", "", ""), nil},
-		{"no rules", request("GET", "/v1/participants/ada", "", ""), func(_ *log, o *ingest.Options) { o.States = nil }},
 	}
 }
 
@@ -204,7 +223,7 @@ func TestAccepted(t *testing.T) {
 // TestRefused writes down every problem document. None has an effect.
 func TestRefused(t *testing.T) {
 	var b strings.Builder
-	for _, e := range refused(t) {
+	for _, e := range append(refused(t), refusedReads()...) {
 		l, w := answer(e)
 		if len(l.records) > 0 {
 			t.Errorf("%s: %d events are in the log", e.name, len(l.records))

@@ -94,8 +94,20 @@ func TestKeys(t *testing.T) {
 	k.want("a state with it", 200, "", code, name, w)
 	code, name, w = k.ask("GET", "/v1/participants/ada", "", "")
 	k.want("a state without a key", 401, "unauthorized", code, name, w)
+	code, name, w = k.ask("GET", "/v1/events/3/7", "", "")
+	k.want("a status without a key", 401, "unauthorized", code, name, w)
+	code, name, w = k.ask("GET", "/v1/events/3/7", open, "")
+	k.want("the status of an event that the key may send", 200, "", code, name, w)
+	if said := w.Body.String(); strings.Contains(said, "50 points") || !strings.Contains(said, `"in_state":null`) || !strings.Contains(said, `"outcome":"sent"`) {
+		t.Errorf("a key that may not read states is told %s", said)
+	}
+	code, name, w = k.ask("GET", "/v1/participants/ada/events", open, "")
+	k.want("a trail without the right to it", 403, "forbidden", code, name, w)
 
+	some.Sources, some.Read = []string{"/tablet"}, false
 	k.keys = ingest.NewKeys([]ingest.Key{some}, k.keys)
+	code, name, w = k.ask("GET", "/v1/events/3/7", narrow, "")
+	k.want("the status of another's event", 403, "forbidden", code, name, w)
 	send("with a key that was revoked", open, good, 401, "unauthorized")
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/schema"
+	"github.com/veltrix/veltrix/internal/trail"
 	"github.com/veltrix/veltrix/internal/wire"
 )
 
@@ -40,6 +41,29 @@ func (s *states) Number(_ context.Context, _ int, who string) (*ingest.Place, er
 	return nil, nil
 }
 
+func (s *states) Find(_ context.Context, _ int32, offset int64) (*trail.Entry, int64, error) {
+	at := time.Now()
+	e := &trail.Entry{Offset: offset, Status: trail.Applied, Notifications: []trail.Notification{
+		{ID: "0a", Revision: 1, Op: "send", Channels: []trail.Delivery{{Channel: "inbox", Outcome: "sent", Attempts: 1, At: &at}, {Channel: "webhook", Outcome: trail.Pending}}},
+		{ID: "0b", Revision: 2, Op: "retract"},
+	}}
+	switch offset {
+	case 1:
+		return e, 1, nil
+	case 2:
+		return e, 0, errors.New("no coordinator answers")
+	case 3:
+		return &trail.Entry{Status: trail.Rejected, Reason: "late", SequenceBreak: "gap", MovedFrom: "1/7"}, 4, nil
+	}
+	return nil, 0, trail.ErrUnknown
+}
+
+func (s *states) Trail(ctx context.Context, who string, _ trail.Window, _ func(int64)) (*trail.Trail, error) {
+	one, _, _ := s.Find(ctx, 0, 1)
+	three, _, _ := s.Find(ctx, 0, 3)
+	return &trail.Trail{Participant: who, From: 7, Entries: []trail.Entry{*one, *three}}, nil
+}
+
 // TestGatewayAnswersAsItsDocumentSays sends requests to a gateway, and looks up
 // each answer in the document: its status has to be there, and its body to fit.
 func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
@@ -57,7 +81,7 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	var keys *ingest.Keys
 	bearer := ""
 	options := ingest.Options{
-		Appender: appender, States: reader, Boards: reader, Schema: program.Schema(),
+		Appender: appender, States: reader, Boards: reader, Trail: reader, Schema: program.Schema(),
 		RequestBytesMax: 4096, InflightBytesMax: 8192, BatchEventsMax: 3, Timeout: time.Second,
 	}
 	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"player.walked","partitionkey":"ada","data":{"metres":1}}`
@@ -89,6 +113,9 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	for _, rest := range []string{"score", "score?top=2", "score?around=ada&near=1", "score?around=nobody", "scores", "score?top=0"} {
 		ask("GET", "/v1/leaderboards/"+rest, "", "")
 	}
+	for _, path := range []string{"/v1/events/0/1", "/v1/events/0/2", "/v1/events/0/3", "/v1/events/0/4", "/v1/events/0/x", "/v1/participants/ada/events", "/v1/participants/ada/events?before=x"} {
+		ask("GET", path, "", "")
+	}
 	secret, key := ingest.NewKey("slow", time.Now())
 	key.Types, key.Rate, key.Read = []string{"player.*"}, 1, true
 	keys = ingest.NewKeys([]ingest.Key{key}, nil)
@@ -113,11 +140,15 @@ func documented(t *testing.T, document map[string]any, method, path string, w *h
 	t.Helper()
 	read := plain(t, document).(map[string]any)
 	at := "/v1/events"
-	if strings.HasPrefix(path, "/v1/participants/") {
-		at = "/v1/participants/{id}"
-	}
-	if strings.HasPrefix(path, "/v1/leaderboards/") {
+	switch parts := strings.Split(strings.SplitN(path, "?", 2)[0], "/"); {
+	case parts[2] == "leaderboards":
 		at = "/v1/leaderboards/{name}"
+	case parts[2] == "participants" && len(parts) == 5:
+		at = "/v1/participants/{id}/events"
+	case parts[2] == "participants":
+		at = "/v1/participants/{id}"
+	case len(parts) == 5:
+		at = "/v1/events/{partition}/{offset}"
 	}
 	pointer := "/paths/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(at) + "/" + strings.ToLower(method) + "/responses/" + strconv.Itoa(w.Code)
 	response, ok := lookup(read, pointer).(map[string]any)

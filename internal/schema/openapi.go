@@ -14,7 +14,7 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 	kinds := []any{}
 	schemas := object{
 		"Receipt": receipt(), "Fault": fault(), "Problem": problem(), "Participant": view(s), "State": state(s),
-		"Leaderboard": leaderboard(),
+		"Leaderboard": leaderboard(), "Entry": entry(), "Status": status(), "Trail": trailOf(),
 	}
 	for i := range s.Types {
 		name := "event." + nameOf(s.Types[i].Name)
@@ -34,9 +34,11 @@ func OpenAPI(s *participant.Schema, server string) map[string]any {
 		// A gateway without keys asks for none.
 		"security": []any{object{}, object{"key": []string{}}},
 		"paths": object{
-			"/v1/events":              object{"post": postEvents()},
-			"/v1/participants/{id}":   object{"get": getParticipant()},
-			"/v1/leaderboards/{name}": object{"get": getLeaderboard(s)},
+			"/v1/events":                      object{"post": postEvents()},
+			"/v1/participants/{id}":           object{"get": getParticipant()},
+			"/v1/events/{partition}/{offset}": object{"get": getStatus()},
+			"/v1/participants/{id}/events":    object{"get": getTrail()},
+			"/v1/leaderboards/{name}":         object{"get": getLeaderboard(s)},
 		},
 		"components": object{"schemas": schemas, "responses": refusals(), "securitySchemes": object{
 			"key": object{"type": "http", "scheme": "bearer", "description": "made by veltrix keys add"},
@@ -53,7 +55,7 @@ func postEvents() object {
 	}
 	refuse(responses, "bad-request", "unauthorized", "forbidden", "rate-limited", "request-timeout", "request-too-large", "unsupported-media-type", "invalid-events", "busy", "unavailable")
 	responses["202"].(object)["headers"] = object{
-		"Location": object{"description": "the participant that all events belong to, where there is one", "schema": object{"type": "string"}},
+		"Location": object{"description": "of one event its status, of several of one participant the participant's trail", "schema": object{"type": "string"}},
 	}
 	event := ref("schemas", "Event")
 	return object{

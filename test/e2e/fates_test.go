@@ -126,6 +126,7 @@ func TestBadInputHasItsFate(t *testing.T) {
 			}
 		}
 		d.rejections(bads)
+		d.statuses(bads)
 		for who, metres := range map[string]int{"ada": len(bads) + 2, "grace": len(bads) + 1, "full": len(bads) + 1} {
 			if got := d.statesInRedis()[who]; !strings.Contains(got, fmt.Sprintf(`"walked":%d`, metres)) {
 				t.Errorf("%s has walked %d m; the state is %s", who, metres, got)
