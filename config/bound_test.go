@@ -22,6 +22,7 @@ var edges = []struct {
 	{"redis.addrs", []string{"a:1", "unix:///r.sock"}, []string{"a", "unix://r.sock", "redis://a:1"}},
 	{"redis.username", []string{"", strings.Repeat("u", 256)}, []string{strings.Repeat("u", 257)}},
 	{"producer.listen", []string{":0", ":8080", "[::]:80"}, []string{"8080", "a:", "a:65536", "a/b:1"}},
+	{"producer.cors_origins", []string{"", "*", "https://play.example", "http://localhost:3000", "http://[::1]:80"}, []string{"play.example", "https://play.example/", "https://Play.example", "https://*.example", "null", "https://"}},
 	{"producer.max_inflight_bytes", []string{"8MiB", "64GiB"}, []string{"1023KiB", "65GiB", "64MB", "1.5GiB", "99999999TiB", "0x10MiB", "MiB"}},
 	{"producer.max_request_bytes", []string{"1KiB", "8MiB"}, []string{"1023B", "2GiB"}},
 	{"producer.max_batch_events", []string{"1", "1000000"}, []string{"0", "1000001", "-1", "1e3", "99999999999999999999"}},

@@ -75,6 +75,7 @@ type Producer struct {
 	Listen           string
 	TLS              ServerTLS
 	KeysFile         string
+	CORSOrigins      []string // whose pages may call the gateway; empty: none
 	MaxInflightBytes Size
 	MaxRequestBytes  Size
 	MaxBatchEvents   int

@@ -90,6 +90,7 @@ var keys = []key{
 	{"producer.tls.key_file", func(c *Config) any { return &c.Producer.TLS.KeyFile }, filePath, "", "PEM file of that certificate's key."},
 	{"producer.tls.client_ca_file", func(c *Config) any { return &c.Producer.TLS.ClientCAFile }, filePath, "", "PEM file of the authorities that certify clients; set, a client without a certificate by one of them is refused (mutual TLS)."},
 	{"producer.keys_file", func(c *Config) any { return &c.Producer.KeysFile }, filePath, "", "File of the API keys that the gateway asks for, as `veltrix keys` writes it; a change is followed. Without one, whoever reaches the gateway may send events."},
+	{"producer.cors_origins", func(c *Config) any { return &c.Producer.CORSOrigins }, origins, "", "Web origins whose pages may send events and read states from a browser (CORS); `*` is any. Empty: none, and no CORS header is sent."},
 	{"producer.max_inflight_bytes", func(c *Config) any { return &c.Producer.MaxInflightBytes }, sizes(1<<20, 64<<30), "64MiB", "Bytes of accepted requests that wait for the brokers; over it the gateway answers 503."},
 	{"producer.max_request_bytes", func(c *Config) any { return &c.Producer.MaxRequestBytes }, sizes(1<<10, 1<<30), "8MiB", "The largest request body, after decompression; over it the gateway answers 413."},
 	{"producer.max_batch_events", func(c *Config) any { return &c.Producer.MaxBatchEvents }, ints(1, 1_000_000), "10000", "Events in one request."},

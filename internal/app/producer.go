@@ -56,7 +56,7 @@ func (p *Producer) Run(ctx context.Context) error {
 	}
 	client := redisstore.Open(where)
 	defer func() { _ = client.Close() }()
-	door := p.rt.Metrics.Observe("gateway", &p.door)
+	door := p.rt.Metrics.Observe("gateway", shared(&p.door, p.rt.Config.Producer.CORSOrigins))
 	err = service.Run(ctx, p.rt.Config.StopTimeout,
 		service.HTTP("gateway", listener, door, p.rt.Config.StopTimeout*3/4),
 		service.Func(p.Name(), func(ctx context.Context) error {
