@@ -22,6 +22,15 @@ var loadFor = flag.Duration("load", 15*time.Second, "how long TestGatewayUnderLo
 
 const connections = 1000
 
+// inflightMax is the gateway's room under load: less than what the connections
+// have under way while a broker is gone.
+const inflightMax = 1 << 20
+
+// memoryMax is what the load may add to the gateway's memory: buffers and
+// stacks for each connection, and what is under way as body, record, batch and
+// compressed batch; twice, since the collector lets the heap double.
+const memoryMax = 2 * (connections*32<<10 + 4*inflightMax)
+
 var loadRules = []byte(`hunt: load
 version: 1
 events:
@@ -63,10 +72,10 @@ func TestGatewayUnderLoad(t *testing.T) {
 	for _, s := range all {
 		sending.Go(func() { s.run(ctx, time.Second) })
 	}
-	most := int64(0)
+	memory, held := int64(0), int64(0)
 	watch := func(until time.Duration) {
-		for began := time.Now(); time.Since(began) < until; time.Sleep(200 * time.Millisecond) {
-			most = max(most, gateway.sum("process_resident_memory_bytes"))
+		for began := time.Now(); time.Since(began) < until; time.Sleep(100 * time.Millisecond) {
+			memory, held = max(memory, gateway.sum("process_resident_memory_bytes")), max(held, gateway.sum("veltrix_producer_inflight_bytes"))
 		}
 	}
 	watch(*loadFor / 4)
@@ -77,13 +86,16 @@ func TestGatewayUnderLoad(t *testing.T) {
 	sending.Wait()
 
 	f := sum(t, all)
-	t.Logf("%d connections for %s, a broker killed: %s; memory %d MiB idle, %d MiB at most", connections, *loadFor, f, idle>>20, most>>20)
+	t.Logf("%d connections for %s, a broker killed: %s; memory %d MiB idle and %d MiB at most, %d KiB of requests in it",
+		connections, *loadFor, f, idle>>20, memory>>20, held>>10)
 	if f.taken < connections || len(f.refused) == 0 {
 		t.Error("too few events were taken, or none was refused: nothing is shown")
 	}
+	if held > inflightMax || memory > idle+memoryMax {
+		t.Errorf("want at most %d KiB of requests, and %d MiB", inflightMax>>10, (idle+memoryMax)>>20)
+	}
 	d.until(func() (bool, string) {
-		held := gateway.sum("veltrix_producer_inflight_bytes")
-		return held == 0, "the gateway still holds requests, and nobody sends"
+		return gateway.sum("veltrix_producer_inflight_bytes") == 0, "the gateway still holds requests, and nobody sends"
 	})
 	records, events := d.holdsTaken(all)
 	d.processor()
