@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 30m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos fuzz cover bench bench-pipeline bench-rebuild flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos load fuzz cover bench bench-pipeline bench-rebuild flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,10 @@ SCHEDULES ?= 100
 chaos: setup ## Play every directed schedule of faults, and a campaign of seeds, on real brokers, a real Redis and real processes
 	go run ./test/chaos/veltrix-chaos run --jobs 2 test/chaos/testdata/*.yaml
 	go run ./test/chaos/veltrix-chaos campaign --schedules $(SCHEDULES) --seed 1 --jobs 2 --write docs/reliability.md
+
+LOAD ?= 1m
+load: setup ## Have 1,000 connections send to a gateway for LOAD, kill a broker in the middle, and compare the log with the answers
+	go test -count=1 -timeout $(TEST_TIMEOUT) -v -run TestGatewayUnderLoad ./test/e2e -load $(LOAD)
 
 mutants: ## Take each protection out and see its test fail; write docs/mutants.md
 	go run ./test/mutants -write docs/mutants.md

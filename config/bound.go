@@ -33,6 +33,7 @@ var (
 	hostPorts    = listBound("host:port", 64, false, func(s string) bool { return isHostPort(s, false) })
 	redisAddrs   = listBound("host:port or unix:///path", 64, false, isRedisAddr)
 	cidrs        = listBound("networks such as 10.0.0.0/8", 256, true, func(s string) bool { _, err := netip.ParsePrefix(s); return err == nil })
+	origins      = listBound("origins such as https://play.example, or *", 256, true, isOrigin)
 	httpURL      = textBound("an http or https URL", isHTTPURL)
 )
 
@@ -115,4 +116,14 @@ func isHTTPURL(s string) bool {
 	}
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+}
+
+// isOrigin says whether s is an origin as browsers send it: without a path, and
+// in lower case. Another would never match.
+func isOrigin(s string) bool {
+	if s == "*" {
+		return true
+	}
+	u, err := url.Parse(s)
+	return err == nil && isHTTPURL(s) && s == strings.ToLower(u.Scheme+"://"+u.Host) && !strings.Contains(s, "*")
 }

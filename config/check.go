@@ -61,20 +61,29 @@ func (c *Config) checkKafka(wrong func(name, problem string, args ...any)) {
 
 func (c *Config) checkTLS(wrong func(name, problem string, args ...any)) {
 	for _, name := range []string{"kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file"} {
-		if *find(name).field(c).(*string) != "" && !c.Kafka.TLS.Enabled {
+		if c.text(name) != "" && !c.Kafka.TLS.Enabled {
 			wrong(name, "needs kafka.tls.enabled, which is false")
 		}
 	}
-	if c.Kafka.TLS.CertFile != "" && c.Kafka.TLS.KeyFile == "" {
-		wrong("kafka.tls.key_file", "is empty, and kafka.tls.cert_file needs its key")
-	}
-	if c.Kafka.TLS.KeyFile != "" && c.Kafka.TLS.CertFile == "" {
-		wrong("kafka.tls.cert_file", "is empty, and kafka.tls.key_file needs its certificate")
+	for _, section := range []string{"kafka", "producer", "notifier"} {
+		cert, key := section+".tls.cert_file", section+".tls.key_file"
+		if c.text(cert) != "" && c.text(key) == "" {
+			wrong(key, "is empty, and %s needs its key", cert)
+		}
+		if c.text(key) != "" && c.text(cert) == "" {
+			wrong(cert, "is empty, and %s needs its certificate", key)
+		}
+		if authorities := section + ".tls.client_ca_file"; section != "kafka" && c.text(authorities) != "" && c.text(cert) == "" && c.text(key) == "" {
+			wrong(authorities, "needs a certificate of the server's own: set %s and %s", cert, key)
+		}
 	}
 	if c.Redis.TLS.CAFile != "" && !c.Redis.TLS.Enabled {
 		wrong("redis.tls.ca_file", "needs redis.tls.enabled, which is false")
 	}
 }
+
+// text is the value of a key that is text.
+func (c *Config) text(name string) string { return *find(name).field(c).(*string) }
 
 func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	n := c.Notifier

@@ -59,13 +59,23 @@ type TLS struct {
 	KeyFile  string
 }
 
+// ServerTLS names the files by which a server speaks TLS; without them it does
+// not.
+type ServerTLS struct {
+	CertFile     string
+	KeyFile      string
+	ClientCAFile string // of the authorities that certify the clients; empty: no client has to be certified
+}
+
 // Rules names the rules file.
 type Rules struct{ File string }
 
 // Producer configures the gateway.
 type Producer struct {
 	Listen           string
+	TLS              ServerTLS
 	KeysFile         string
+	CORSOrigins      []string // whose pages may call the gateway; empty: none
 	MaxInflightBytes Size
 	MaxRequestBytes  Size
 	MaxBatchEvents   int
@@ -92,6 +102,7 @@ type Processor struct {
 // Notifier configures delivery and the inbox.
 type Notifier struct {
 	Listen          string
+	TLS             ServerTLS
 	Lanes           int
 	TokenSecretFile string
 	TokenSecret     Secret // empty: one is created in Redis and shared

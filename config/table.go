@@ -86,7 +86,11 @@ var keys = []key{
 	{"rules.file", func(c *Config) any { return &c.Rules.File }, filePath, "", "The rules file: what an event means. Commands that fold refuse to start without one."},
 
 	{"producer.listen", func(c *Config) any { return &c.Producer.Listen }, listenAddr, "127.0.0.1:8080", "Where the gateway accepts events."},
+	{"producer.tls.cert_file", func(c *Config) any { return &c.Producer.TLS.CertFile }, filePath, "", "PEM file of the gateway's certificate, with those between it and its authority; set, the gateway speaks TLS. A change is followed within a second."},
+	{"producer.tls.key_file", func(c *Config) any { return &c.Producer.TLS.KeyFile }, filePath, "", "PEM file of that certificate's key."},
+	{"producer.tls.client_ca_file", func(c *Config) any { return &c.Producer.TLS.ClientCAFile }, filePath, "", "PEM file of the authorities that certify clients; set, a client without a certificate by one of them is refused (mutual TLS)."},
 	{"producer.keys_file", func(c *Config) any { return &c.Producer.KeysFile }, filePath, "", "File of the API keys that the gateway asks for, as `veltrix keys` writes it; a change is followed. Without one, whoever reaches the gateway may send events."},
+	{"producer.cors_origins", func(c *Config) any { return &c.Producer.CORSOrigins }, origins, "", "Web origins whose pages may send events and read states from a browser (CORS); `*` is any. Empty: none, and no CORS header is sent."},
 	{"producer.max_inflight_bytes", func(c *Config) any { return &c.Producer.MaxInflightBytes }, sizes(1<<20, 64<<30), "64MiB", "Bytes of accepted requests that wait for the brokers; over it the gateway answers 503."},
 	{"producer.max_request_bytes", func(c *Config) any { return &c.Producer.MaxRequestBytes }, sizes(1<<10, 1<<30), "8MiB", "The largest request body, after decompression; over it the gateway answers 413."},
 	{"producer.max_batch_events", func(c *Config) any { return &c.Producer.MaxBatchEvents }, ints(1, 1_000_000), "10000", "Events in one request."},
@@ -107,6 +111,9 @@ var keys = []key{
 	{"processor.snapshot_interval", func(c *Config) any { return &c.Processor.SnapshotInterval }, spans(0, 8760*hour), "10m", "A snapshot of a partition's state is taken this often, if it has changed; the partition stands still while its values are read. Much less than the retention of the events topic. `0s` never does."},
 
 	{"notifier.listen", func(c *Config) any { return &c.Notifier.Listen }, listenAddr, "127.0.0.1:8081", "Where the inbox is served."},
+	{"notifier.tls.cert_file", func(c *Config) any { return &c.Notifier.TLS.CertFile }, filePath, "", "PEM file of the inbox's certificate, with those between it and its authority; set, the inbox speaks TLS. A change is followed within a second."},
+	{"notifier.tls.key_file", func(c *Config) any { return &c.Notifier.TLS.KeyFile }, filePath, "", "PEM file of that certificate's key."},
+	{"notifier.tls.client_ca_file", func(c *Config) any { return &c.Notifier.TLS.ClientCAFile }, filePath, "", "PEM file of the authorities that certify clients; set, a client without a certificate by one of them is refused (mutual TLS)."},
 	{"notifier.lanes", func(c *Config) any { return &c.Notifier.Lanes }, ints(1, 65_536), "64", "Participants served side by side."},
 	{"notifier.token_secret_file", func(c *Config) any { return &c.Notifier.TokenSecretFile }, filePath, "", "File that holds the key which signs inbox tokens; without one, a random key is created once in Redis and shared."},
 	{"notifier.token_secret", func(c *Config) any { return &c.Notifier.TokenSecret }, keyText, "", "The key which signs inbox tokens itself."},

@@ -198,7 +198,10 @@ func TestGatewayFromEventToState(t *testing.T) {
 		t.Fatal(resp, err, out)
 	}
 	_ = resp.Body.Close()
-	location := resp.Header.Get("Location")
+	if code, body := get(at + resp.Header.Get("Location")); code != 200 || !strings.Contains(body, `"status":"accepted"`) {
+		t.Errorf("the event's status before any processor: %d %s", code, body)
+	}
+	const location = "/v1/participants/ada"
 	if code, body := get(at + location); code != 404 || !strings.Contains(body, "unknown-participant") {
 		t.Errorf("before any processor: %d %s", code, body)
 	}

@@ -18,21 +18,28 @@ func unused(t *testing.T) string {
 }
 
 // TestGatewayAnswersBeforeItsBrokers starts a gateway whose brokers are away: it
-// must say so to whoever calls, and not take events before it can.
+// must say so to whoever calls, a page in a browser too, and not take events
+// before it can.
 func TestGatewayAnswersBeforeItsBrokers(t *testing.T) {
 	at := unused(t)
-	s := newSite(t).with("VELTRIX_KAFKA_BROKERS="+unused(t), "VELTRIX_PRODUCER_LISTEN="+at, "VELTRIX_START_TIMEOUT=60s")
+	s := newSite(t).with("VELTRIX_KAFKA_BROKERS="+unused(t), "VELTRIX_PRODUCER_LISTEN="+at, "VELTRIX_START_TIMEOUT=60s", "VELTRIX_PRODUCER_CORS_ORIGINS=*")
 	_, out := s.start("producer")
 	var resp *http.Response
 	s.until("it answers", out, func() bool {
-		got, err := http.Post("http://"+at+"/v1/events", "application/cloudevents+json", strings.NewReader(event("1", 1)))
+		r, err := http.NewRequest(http.MethodPost, "http://"+at+"/v1/events", strings.NewReader(event("1", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/cloudevents+json")
+		r.Header.Set("Origin", "https://play.example")
+		got, err := http.DefaultClient.Do(r)
 		if err == nil {
 			got.Body.Close()
 			resp = got
 		}
 		return err == nil
 	})
-	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || resp.Header.Get("Content-Type") != "application/problem+json" || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("it answers %d %v", resp.StatusCode, resp.Header)
 	}
 	if strings.Contains(out.String(), "taking events") {

@@ -47,8 +47,13 @@ func (n *Notifier) Name() string { return "notifier" }
 // attempts end, commits, and leaves the group.
 func (n *Notifier) Run(ctx context.Context) error {
 	defer n.close()
+	listener, err := n.rt.secured("inbox", "notifier.tls", n.listener, n.rt.Config.Notifier.TLS)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
 	return service.Run(ctx, n.rt.Config.StopTimeout,
-		service.HTTP("inbox", n.listener, n.rt.Metrics.Observe("inbox", &n.door), n.rt.Config.StopTimeout/2),
+		service.HTTP("inbox", listener, n.rt.Metrics.Observe("inbox", &n.door), n.rt.Config.StopTimeout/2),
 		service.Func(n.Name(), n.work))
 }
 

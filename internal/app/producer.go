@@ -43,16 +43,21 @@ func (p *Producer) Name() string { return "producer" }
 // Run connects and serves until ctx ends; then it finishes what it accepted.
 // Redis need not be there: events are taken all the same.
 func (p *Producer) Run(ctx context.Context) error {
-	defer func() { _ = p.listener.Close() }()
+	listener, err := p.rt.secured("gateway", "producer.tls", p.listener, p.rt.Config.Producer.TLS)
+	if err != nil {
+		_ = p.listener.Close()
+		return err
+	}
+	defer func() { _ = listener.Close() }()
 	where, err := p.rt.Redis()
 	if err != nil {
 		return err
 	}
 	client := redisstore.Open(where)
 	defer func() { _ = client.Close() }()
-	door := p.rt.Metrics.Observe("gateway", &p.door)
+	door := p.rt.Metrics.Observe("gateway", shared(&p.door, p.rt.Config.Producer.CORSOrigins))
 	err = service.Run(ctx, p.rt.Config.StopTimeout,
-		service.HTTP("gateway", p.listener, door, p.rt.Config.StopTimeout*3/4),
+		service.HTTP("gateway", listener, door, p.rt.Config.StopTimeout*3/4),
 		service.Func(p.Name(), func(ctx context.Context) error {
 			if err := p.open(ctx, client); err != nil {
 				return err

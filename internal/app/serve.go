@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -61,12 +64,40 @@ func LoadRules(cfg *config.Config) (*rules.Program, error) {
 // NewRuntime prepares a process's log and metrics.
 func NewRuntime(cfg *config.Config, version string) Runtime {
 	log := telemetry.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	slog.SetDefault(log) // for what libraries say by themselves, such as net/http of a failed handshake
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
 	metrics := telemetry.New()
 	metrics.SetBuild(version)
 	return Runtime{Config: cfg, Log: log, Metrics: metrics}
+}
+
+// secured has a server's listener speak TLS, where that is configured. Files
+// that cannot be used are a mistake in the configuration.
+func (rt Runtime) secured(server, section string, plain net.Listener, files config.ServerTLS) (net.Listener, error) {
+	if files.CertFile == "" {
+		return plain, nil
+	}
+	listener, err := service.TLS(plain, service.Certificates{
+		CertFile: files.CertFile, KeyFile: files.KeyFile, ClientCAFile: files.ClientCAFile,
+		InForce: func(notAfter time.Time) {
+			rt.Metrics.HTTP.NotAfter.WithLabelValues(server).Set(float64(notAfter.Unix()))
+		},
+		Logger: rt.Log.With("server", server),
+	})
+	if err != nil {
+		return nil, service.WithExitCode(fmt.Errorf("%s: %w", section, err), service.ExitConfig)
+	}
+	return listener, nil
+}
+
+// url is where a server is reached that listens at address.
+func url(address net.Addr, files config.ServerTLS) string {
+	if files.CertFile == "" {
+		return "http://" + address.String()
+	}
+	return "https://" + address.String()
 }
 
 // Serve runs services beside the listener of metrics, health and profiles,

@@ -97,7 +97,7 @@ func (u *Up) look(ctx context.Context) scene {
 // guide says what to look at and what to try.
 func (u *Up) guide(ctx context.Context) {
 	who := u.someone(ctx)
-	gateway, inbox := "http://"+u.gateway.Addr().String(), "http://"+u.inbox.Addr().String()
+	gateway, inbox := url(u.gateway.Addr(), u.cfg.Producer.TLS), url(u.inbox.Addr(), u.cfg.Notifier.TLS)
 	u.print("")
 	u.print("everything is applied and notified. Look at")
 	u.print("  a participant   %s/v1/participants/%s", gateway, who)

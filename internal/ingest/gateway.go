@@ -95,7 +95,7 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	keys, key, bad := g.authorize(r)
 	if bad != nil {
 		g.o.Metrics.refused(bad.name, 1)
-		w.Header().Set("Connection", "close") // the body is not read
+		unread(w, r)
 		bad.write(w)
 		return
 	}
@@ -107,7 +107,7 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 		// The deadline stays: the server may read on, to the body's end, before
 		// it closes the connection.
 		g.o.Metrics.refused(bad.name, 1)
-		w.Header().Set("Connection", "close") // the rest of the body is not read
+		unread(w, r)
 		bad.write(w)
 		return
 	}
@@ -158,6 +158,14 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	writeJSON(w, receipt{Accepted: len(records), Positions: positions, Refused: len(faults), Errors: faults})
+}
+
+// unread says that the rest of a request is not read. That ends a connection of
+// HTTP/1; on one of HTTP/2 it ends the stream, and what is beside it goes on.
+func unread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor < 2 {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // wantsPartial says whether the good events are to be taken where others are

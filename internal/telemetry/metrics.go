@@ -37,6 +37,7 @@ type Metrics struct {
 type HTTPMetrics struct {
 	Requests counterVec   // server, route, code
 	Seconds  histogramVec // server, route
+	NotAfter gaugeVec     // server
 }
 
 // KafkaMetrics covers all Kafka clients of the process together. KafkaHook
@@ -155,6 +156,7 @@ func declareHTTP(d *declarer) HTTPMetrics {
 	return HTTPMetrics{
 		Requests: d.counters("requests_total", "Requests answered.", "server", "route", "code"),
 		Seconds:  d.histograms("request_seconds", "From a request's first byte to the end of its answer. Streams are left out.", secondsFast, "server", "route"),
+		NotAfter: d.gauges("certificate_not_after_timestamp_seconds", "When the certificate that a server shows to new connections expires, in Unix time; only of servers that speak TLS.", "server"),
 	}
 }
 

@@ -254,8 +254,14 @@ func TestFind(t *testing.T) {
 		want   string
 		err    error
 	}{
-		{0, "0 a applied", nil}, {1, "", trail.ErrUnknown}, {2, "2 a rejected duplicate", nil}, {3, "3 e rerouted", nil},
-		{4, "4 b accepted", nil}, {5, "", trail.ErrUnknown}, {-1, "", trail.ErrUnknown}, {9, "", trail.ErrUnknown},
+		{0, "0 a applied", nil},
+		{1, "", trail.ErrUnknown},
+		{2, "2 a rejected duplicate", nil},
+		{3, "3 e rerouted", nil},
+		{4, "4 b accepted", nil},
+		{5, "", trail.ErrUnknown},
+		{-1, "", trail.ErrUnknown},
+		{9, "", trail.ErrUnknown},
 	} {
 		e, committed, err := w.teller().Find(t.Context(), home, c.offset)
 		if !errors.Is(err, c.err) || err == nil && (!strings.HasPrefix(shown(e), c.want) || committed != 4) {

@@ -7,6 +7,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,6 +77,7 @@ type place struct {
 	cluster bool   // the Redis is one
 	bootID  string // of an embedded broker
 	copies  int16  // of each topic; 0 is 1
+	profile string // of the topics; empty is dev
 	proxy   *proxy.Proxy
 }
 
@@ -103,7 +105,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	d.must(err)
 	d.kafka, err = d.rt.Kafka("test")
 	d.must(err)
-	_, err = kafkalog.ApplyTopics(t.Context(), d.kafka, kafkalog.TopicPlanOptions{Profile: "dev", Partitions: partitions, Replication: max(at.copies, 1)})
+	_, err = kafkalog.ApplyTopics(t.Context(), d.kafka, kafkalog.TopicPlanOptions{Profile: cmp.Or(at.profile, "dev"), Partitions: partitions, Replication: max(at.copies, 1)})
 	d.must(err)
 	manifest, err := kafkalog.ReadManifest(t.Context(), d.kafka)
 	d.must(err)

@@ -35,7 +35,7 @@ func binary(t *testing.T, name string) string {
 		if built.dir, built.err = os.MkdirTemp("", "veltrix-e2e-"); built.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", built.dir+"/", "../../cmd/processor", "../../cmd/notifier", "../../cmd/veltrix").CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", built.dir+"/", "../../cmd/producer", "../../cmd/processor", "../../cmd/notifier", "../../cmd/veltrix").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("build the commands: %w: %s", err, out)
 		}
@@ -76,6 +76,7 @@ type process struct {
 	name    string
 	log     *tail
 	metrics chan string // the address, once it is logged
+	serves  chan string // a gateway's address, once it takes events
 	address string
 }
 
@@ -88,7 +89,7 @@ func (d *deployment) start(command, name string) *process {
 	read, write, err := os.Pipe()
 	d.must(err)
 	cmd.Stdout, cmd.Stderr = write, write
-	p := &process{t: d.t, name: name, log: &tail{}, metrics: make(chan string, 1)}
+	p := &process{t: d.t, name: name, log: &tail{}, metrics: make(chan string, 1), serves: make(chan string, 1)}
 	p.Process, err = child.Start(cmd, syscall.SIGKILL)
 	write.Close()
 	d.must(err)
@@ -102,7 +103,7 @@ func (d *deployment) start(command, name string) *process {
 	return p
 }
 
-// listen keeps the log's end, and finds where the metrics are.
+// listen keeps the log's end, and finds where the process listens.
 func (p *process) listen(log *os.File) {
 	defer log.Close()
 	in := bufio.NewReader(io.TeeReader(log, p.log))
@@ -111,26 +112,37 @@ func (p *process) listen(log *os.File) {
 		if err != nil {
 			return
 		}
-		var said struct{ Msg, Metrics string }
-		if json.Unmarshal(line, &said) == nil && said.Msg == "starting" && said.Metrics != "" {
-			select {
-			case p.metrics <- said.Metrics:
-			default:
-			}
+		var said struct{ Msg, Metrics, Address string }
+		if json.Unmarshal(line, &said) != nil {
+			continue
+		}
+		switch {
+		case said.Msg == "starting" && said.Metrics != "":
+			p.metrics <- said.Metrics // each is said once
+		case said.Msg == "taking events":
+			p.serves <- said.Address
 		}
 	}
+}
+
+// says waits for an address that the process logs when it listens there.
+func (p *process) says(where <-chan string) string {
+	p.t.Helper()
+	select {
+	case at := <-where:
+		return at
+	case <-p.Done():
+		p.t.Fatalf("%s ended by itself", p.name)
+	case <-time.After(stall):
+		p.t.Fatalf("%s does not say where it listens", p.name)
+	}
+	return ""
 }
 
 // sum adds up a counter's series; 0 while the process cannot be asked.
 func (p *process) sum(counter string) (total int64) {
 	if p.address == "" {
-		select {
-		case p.address = <-p.metrics:
-		case <-p.Done():
-			p.t.Fatalf("%s ended by itself", p.name)
-		case <-time.After(20 * time.Second):
-			p.t.Fatalf("%s does not say where its metrics are", p.name)
-		}
+		p.address = p.says(p.metrics)
 	}
 	client := http.Client{Timeout: 5 * time.Second}
 	resp, err := client.Get("http://" + p.address + "/metrics")
