@@ -31,7 +31,7 @@ func playerExplainCommand() *cobra.Command {
 		Use:   "explain PARTICIPANT",
 		Short: "Tell a participant's events, what became of each, and what the player was told",
 		Long: "Reads the participant's partition of the events topic, and what was committed for it: rejections, notifications,\n" +
-			"and the notifiers' receipts. Each event is shown in the order of its arrival, with its fate and, where it was\n" +
+			"and the notifiers' receipts. Events are shown in the order in which they happened, each with its fate and, where it was\n" +
 			"rejected, the reason; below it what its arrival had told, changed (update) or taken back (retract), and what became\n" +
 			"of that on each channel. A gap or an inversion is a place where the source's sequence did not go on by one.\n\n" +
 			"It tells what has happened; veltrix verify says whether that is what should have. It changes nothing.",

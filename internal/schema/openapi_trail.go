@@ -17,7 +17,7 @@ func getStatus() object {
 }
 
 func getTrail() object {
-	responses := object{"200": answer("The participant's latest events, in the order of their arrival", "Trail")}
+	responses := object{"200": answer("The participant's latest events, in the order in which they happened", "Trail")}
 	refuse(responses, "bad-request", "unauthorized", "forbidden", "unavailable")
 	return object{
 		"operationId": "getTrail",

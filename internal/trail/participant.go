@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/participant"
@@ -15,7 +16,8 @@ type Window struct {
 	Records int64     // at most so many of the partition's records, the newest; 0: all
 }
 
-// Trail is a participant's events in the order of their arrival.
+// Trail is a participant's events in the order in which they happened, as their
+// times say: not in that of their arrival.
 type Trail struct {
 	Participant string `json:"participant"`
 	Partition   int32  `json:"partition"`
@@ -60,7 +62,9 @@ func (t *Teller) Trail(ctx context.Context, who string, w Window, progress func(
 	if out.Committed, err = t.Log.Committed(ctx, out.Partition); err != nil {
 		return nil, err
 	}
-	return out, t.fates(ctx, out)
+	err = t.fates(ctx, out)
+	slices.SortStableFunc(out.Entries, func(a, b Entry) int { return a.Event.Time.Compare(b.Event.Time) })
+	return out, err
 }
 
 // collect reads the participant's records.

@@ -4,8 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/veltrix/veltrix/internal/wire"
 	"github.com/veltrix/veltrix/test/proxy"
 )
 
@@ -36,5 +38,50 @@ func TestRow32KilledInsideATransaction(t *testing.T) {
 			t.Errorf("its successor needed %v: it waited for the transaction to time out", took)
 		}
 		d.countedOnce(sent)
+	})
+}
+
+// TestKilledBetweenRerouteAndCommit kills a processor once the records of a batch
+// that are on a wrong partition are on the right one too, and before its commit
+// could say so. Its successor moves them again, and they count once.
+func TestKilledBetweenRerouteAndCommit(t *testing.T) {
+	onEach(t, func(t *testing.T, at place) {
+		d, sent := flights(t, at, 3, 300)
+		d.env = append(d.env, "VELTRIX_PROCESSOR_INSTANCE=a", "VELTRIX_PROCESSOR_SLOTS=1")
+		records := make([]*kgo.Record, len(sent))
+		for i, line := range sent {
+			records[i] = d.event(line)
+			records[i].Partition = (records[i].Partition + 1) % d.partitions
+		}
+		d.must(d.client().ProduceSync(t.Context(), records...).FirstErr())
+		moved := func() (n int64) {
+			for _, r := range d.read("events") {
+				if r.Header(wire.HeaderReroutedFrom) != nil {
+					n++
+				}
+			}
+			return n
+		}
+		held := newGate(t)
+		onCommit(at.proxy, 1, proxy.Rule{Before: func(req kmsg.Request) kmsg.Response {
+			close(held.reached)
+			<-held.open
+			return req.ResponseKind() // nobody hears it, and the broker never saw the request
+		}})
+		p := d.start("processor", "the killed processor")
+		held.wait(d)
+		before := moved()
+		p.Kill()
+		held.opened()
+		if before == 0 {
+			t.Fatal("nothing was moved before the commit: nothing is shown")
+		}
+		d.start("processor", "its successor")
+		d.processed()
+		if after := moved(); after != int64(len(sent))+before {
+			t.Errorf("%d records were moved, of them %d before the kill; want each of %d once more", after, before, len(sent))
+		}
+		d.verified(map[string]int64{"applied": int64(len(sent)), "rerouted": int64(len(sent)), "duplicate": before})
+		d.sameStates(sent)
 	})
 }

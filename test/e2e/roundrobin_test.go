@@ -24,6 +24,7 @@ import (
 	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/service"
 	"github.com/veltrix/veltrix/internal/testredis"
+	"github.com/veltrix/veltrix/internal/trail"
 	"github.com/veltrix/veltrix/internal/wire"
 	"github.com/veltrix/veltrix/test/broker"
 )
@@ -69,6 +70,33 @@ func TestTwoGatewaysBehindALoadBalancer(t *testing.T) {
 	d.sameStates(sent)
 	d.inboxes()
 	d.sameNotifications(sent)
+	d.inOrder(sent)
+}
+
+// inOrder holds each participant's trail against the events in the order in which
+// they happened.
+func (d *deployment) inOrder(sent []string) {
+	d.t.Helper()
+	want := map[string][]string{}
+	for _, line := range sent {
+		var e struct{ ID, Partitionkey string }
+		d.must(json.Unmarshal([]byte(line), &e))
+		want[e.Partitionkey] = append(want[e.Partitionkey], e.ID)
+	}
+	for who, ids := range want {
+		found, err := app.Trail(d.t.Context(), d.rt, who, trail.Window{}, nil)
+		d.must(err)
+		var got []string
+		for _, e := range found.Entries {
+			got = append(got, e.Event.ID)
+			if e.Status != trail.Applied {
+				d.t.Errorf("%s of %s is %s %s", e.Event.ID, who, e.Status, e.Reason)
+			}
+		}
+		if !slices.Equal(got, ids) {
+			d.t.Errorf("the trail of %s is\n%v, and it happened as\n%v", who, got, ids)
+		}
+	}
 }
 
 // busiest returns the lines of the participants who have the most, and of whom
