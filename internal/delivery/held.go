@@ -155,7 +155,10 @@ func (h *held) feedNotification(rec *wire.Record) bool {
 		return h.malformed(rec, err)
 	}
 	h.d.metrics.Consumed(n.Op)
-	tasks := h.tasks(&n)
+	tasks, ok := h.tasks(&n)
+	if !ok {
+		return false
+	}
 	finish, ok := h.admit(rec, len(tasks)+1)
 	if !ok {
 		return false
@@ -170,9 +173,9 @@ func (h *held) feedNotification(rec *wire.Record) bool {
 }
 
 // tasks lists the work outside of the inbox. A channel that is not set up is
-// said in a receipt: the class asked for it.
-func (h *held) tasks(n *Notification) []*task {
-	var out []*task
+// said in a receipt: the class asked for it. It gives up when the partition is
+// being taken away.
+func (h *held) tasks(n *Notification) (out []*task, ok bool) {
 	for _, name := range n.Channels {
 		if name == InboxChannel {
 			continue
@@ -182,14 +185,22 @@ func (h *held) tasks(n *Notification) []*task {
 			h.d.receipt(&task{n: n, partition: h.Partition, channel: name}, OutDead, 0, "the channel is not set up")
 			continue
 		}
-		for _, target := range ch.Targets(n.Participant) {
+		var targets []string
+		known := h.insist(h.soft, "devices", func(ctx context.Context) (err error) {
+			targets, err = ch.Targets(ctx, n.Participant)
+			return err
+		})
+		if !known {
+			return nil, false
+		}
+		for _, target := range targets {
 			out = append(out, &task{
 				n: n, partition: h.Partition, channel: name, target: target, attempt: 1,
 				holdUntil: n.visible(),
 			})
 		}
 	}
-	return out
+	return out, true
 }
 
 // disperse hands a notification to its outside lanes; a lane that is too long

@@ -217,6 +217,7 @@ const (
 	OutRetried   Outcome = "retried"
 	OutExpired   Outcome = "expired"
 	OutRetracted Outcome = "retracted"
+	OutPruned    Outcome = "pruned" // the device is gone, and was taken out
 	OutDead      Outcome = "dead"
 )
 
@@ -276,6 +277,8 @@ type Result struct {
 	// Alarm says that our configuration is at fault (401, 403): the target is
 	// left alone for a while and somebody has to look.
 	Alarm bool
+	// Pruned says of a refusal that the device is gone and was taken out.
+	Pruned bool
 	// Unreachable says of a definite failure that nobody answered at all.
 	Unreachable bool
 }
@@ -283,8 +286,9 @@ type Result struct {
 // Channel is a way to a person outside.
 type Channel interface {
 	Name() string
-	// Targets returns where a participant is reached, or nothing.
-	Targets(participant string) []string
+	// Targets returns where a participant is reached, or nothing. An error is
+	// passing: it is asked again.
+	Targets(ctx context.Context, participant string) ([]string, error)
 	// Timeout bounds Deliver.
 	Timeout() time.Duration
 	// Retry returns the pause after the failed attempt with that number, or
@@ -292,6 +296,37 @@ type Channel interface {
 	Retry(attempt int) (time.Duration, bool)
 	// Deliver makes one attempt. It never retries by itself.
 	Deliver(ctx context.Context, a Attempt) Result
+}
+
+// Device is an app or a browser of a participant.
+type Device struct {
+	ID      string // of the participant's choice, 1 to 128 bytes; the target's name
+	Channel string // webpush, fcm or apns
+	// Token is what the provider knows it by; of Web Push the subscription's
+	// endpoint. It is a secret: whoever has it can write to the device.
+	Token string
+	// P256dh and Auth are a Web Push subscription's keys, in base64url.
+	P256dh, Auth string
+	Registered   time.Time // when the token was registered last
+}
+
+// Devices keeps each participant's devices. A token belongs to one participant:
+// registered again, it is taken from whoever had it. Errors are transport errors,
+// and every method may be called again.
+type Devices interface {
+	// Put registers a device, or its new token under the same ID.
+	Put(ctx context.Context, participant string, d Device) error
+	// Delete takes a device out; one that is not there is no error.
+	Delete(ctx context.Context, participant, id string) error
+	// List returns a participant's devices, by ID.
+	List(ctx context.Context, participant string) ([]Device, error)
+	// Find returns a device while its token is still this participant's; nil
+	// otherwise.
+	Find(ctx context.Context, participant, id string) (*Device, error)
+	// Prune takes a device out if it still has the token and was not registered
+	// after seen, and says whether it did: a provider's word on a token is no word
+	// on the one that replaced it.
+	Prune(ctx context.Context, participant, id, token string, seen time.Time) (bool, error)
 }
 
 // Metrics counts. Every method may be called from many goroutines.

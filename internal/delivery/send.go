@@ -180,6 +180,9 @@ func (h *held) ended(key Key, ch Channel, claim Claim, t *task, res Result) step
 		}
 		return s
 	case Refused:
+		if res.Pruned {
+			h.d.receipt(t, OutPruned, claim.Attempt, res.Reason)
+		}
 		return h.dead(key, claim, t, res.Reason, false)
 	case Unknown:
 		h.d.metrics.Ambiguous(t.channel, t.n.OnUnknown)

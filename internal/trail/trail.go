@@ -91,7 +91,7 @@ type Delivery struct {
 	Channel string `json:"channel"`
 	Target  string `json:"target,omitempty"`
 	// Outcome is pending, or that of the last receipt: accepted, sent, deduped,
-	// ambiguous, retried, expired, retracted or dead.
+	// ambiguous, retried, expired, retracted, pruned or dead.
 	Outcome  string     `json:"outcome"`
 	Attempts int        `json:"attempts,omitempty"`
 	At       *time.Time `json:"at,omitempty"`

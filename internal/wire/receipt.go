@@ -21,7 +21,7 @@ type Receipt struct {
 	Participant  string    `json:"participant"`
 	Channel      string    `json:"channel"`
 	Target       string    `json:"target"`
-	Outcome      string    `json:"outcome"` // accepted, sent, deduped, ambiguous, retried, expired, retracted or dead
+	Outcome      string    `json:"outcome"` // accepted, sent, deduped, ambiguous, retried, expired, retracted, pruned or dead
 	Attempt      int       `json:"attempt"` // from 1; 0: none was made
 	At           time.Time `json:"at"`
 	Reason       string    `json:"reason,omitempty"`

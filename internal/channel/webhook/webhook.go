@@ -113,7 +113,9 @@ func (c *Channel) Name() string { return Name }
 
 // Targets implements delivery.Channel: one endpoint gets everybody's. Its name
 // is a hash of the URL, so that another URL is another target.
-func (c *Channel) Targets(string) []string { return []string{c.target} }
+func (c *Channel) Targets(context.Context, string) ([]string, error) {
+	return []string{c.target}, nil
+}
 
 // Timeout implements delivery.Channel.
 func (c *Channel) Timeout() time.Duration { return c.timeout }

@@ -45,7 +45,9 @@ func NewChannel(name string) *Channel {
 func (c *Channel) Name() string { return c.ChannelName }
 
 // Targets implements delivery.Channel.
-func (c *Channel) Targets(string) []string { return []string{c.TargetName} }
+func (c *Channel) Targets(context.Context, string) ([]string, error) {
+	return []string{c.TargetName}, nil
+}
 
 // Timeout implements delivery.Channel.
 func (c *Channel) Timeout() time.Duration { return c.TimeoutSet }
