@@ -13,13 +13,11 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/config"
-	"github.com/veltrix/veltrix/examples"
 	"github.com/veltrix/veltrix/internal/devcluster"
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/redisstore"
-	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/service"
 	"github.com/veltrix/veltrix/internal/telemetry"
 )
@@ -27,13 +25,14 @@ import (
 // Up is a whole pipeline in one process: the three services with the wiring of
 // their binaries, on an embedded or a given cluster, and an example to play.
 type Up struct {
-	Example      string
-	DataDir      string // of the embedded cluster; empty: a directory of the example
+	Example      string // played where the configuration names no rules file
+	DataDir      string // of the embedded cluster; empty: a directory of the hunt
 	ExitWhenDone bool
 	Out          io.Writer
 
 	cfg      *config.Config
 	rt       Runtime
+	hunt     *hunt
 	program  participant.Program
 	cluster  *devcluster.Cluster // nil: brokers and Redis were given
 	gateway  net.Listener
@@ -51,14 +50,11 @@ type Up struct {
 // applied and notified.
 func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err error) {
 	u.cfg, u.began = cfg, time.Now()
-	rulesFile, events, count, err := examples.Open(u.Example)
-	if err != nil {
-		return service.WithExitCode(err, service.ExitConfig)
-	}
-	defer func() { _ = events.Close() }()
-	if u.program, err = rules.Load(u.Example+"/rules.yaml", rulesFile); err != nil {
+	if u.hunt, err = openHunt(cfg, u.Example); err != nil {
 		return err
 	}
+	defer func() { _ = u.hunt.events.Close() }()
+	u.program = u.hunt.program
 	if err := u.start(ctx, version); err != nil {
 		return err
 	}
@@ -80,12 +76,16 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 	if err := u.listen(ctx); err != nil {
 		return err
 	}
-	u.print("example   %s: %s", u.Example, u.program.Schema().Hunt)
+	if u.hunt.count > 0 {
+		u.print("example   %s: %s", u.hunt.name, u.program.Schema().Hunt)
+	} else {
+		u.print("rules     %s: %s, version %d", cfg.Rules.File, u.program.Schema().Hunt, u.program.Schema().Version)
+	}
 	playing, done := context.WithCancel(ctx)
 	defer done()
 	err = u.rt.Serve(playing, u.checks(), u.producer, u.proc, u.notifier,
-		service.Func("loader", func(ctx context.Context) error { return u.load(ctx, events) }),
-		service.Func("progress", func(ctx context.Context) error { return u.watch(ctx, count, done) }),
+		service.Func("loader", func(ctx context.Context) error { return u.load(ctx, u.hunt.events) }),
+		service.Func("progress", func(ctx context.Context) error { return u.watch(ctx, u.hunt.count, done) }),
 	)
 	if err != nil || !u.ExitWhenDone || ctx.Err() != nil {
 		return err
@@ -124,7 +124,7 @@ func (u *Up) start(ctx context.Context, version string) error {
 func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
 	cfg := u.cfg
 	if u.DataDir == "" {
-		u.DataDir = dataDir(u.Example, brokers, redis)
+		u.DataDir = dataDir(u.hunt.name, brokers, redis)
 	}
 	cluster, err := devcluster.Start(ctx, devcluster.Options{
 		DataDir: u.DataDir, Prefix: cfg.Prefix, NoKafka: brokers, NoRedis: redis, Logger: u.rt.Log,
@@ -183,8 +183,8 @@ func (u *Up) fits(ctx context.Context) error {
 	if u.cfg.Explicit("kafka.brokers") {
 		place = "another --prefix"
 	}
-	return fmt.Errorf("hunt %q, rules version %d (%.12s), is played here, and --example %s is hunt %q, version %d (%.12s): give %s, or the --example that was played here before",
-		manifest.Hunt, manifest.RulesVersion, manifest.RulesDigest, u.Example, schema.Hunt, schema.Version, schema.Digest, place)
+	return fmt.Errorf("hunt %q, rules version %d (%.12s), is played here, and %s is hunt %q, version %d (%.12s): give %s, or what was played here before",
+		manifest.Hunt, manifest.RulesVersion, manifest.RulesDigest, u.hunt.name, schema.Hunt, schema.Version, schema.Digest, place)
 }
 
 // refill lets the notifier begin anew where the embedded broker remembers what
@@ -236,12 +236,12 @@ func (u *Up) checks() []telemetry.Check {
 // where a load before was interrupted. Loaded again from the start, an example
 // longer than its rules' grace would not be duplicates but late events.
 func (u *Up) load(ctx context.Context, events io.Reader) error {
-	done, err := LoadedBefore(ctx, u.rt, u.Example)
+	done, err := LoadedBefore(ctx, u.rt, u.hunt.name)
 	if err != nil {
 		return err
 	}
 	result, err := LoadEvents(ctx, u.rt, u.program, events, ingest.LoadOptions{
-		Name: u.Example, Done: done,
+		Name: u.hunt.name, Done: done,
 		Progress: func(r ingest.LoadResult) { u.loaded.Store(&r) },
 		Bad:      func(f ingest.Fault) { u.rt.Log.Warn("line left out", "fault", f) },
 	})

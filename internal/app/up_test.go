@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +14,9 @@ import (
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/devcluster"
 	"github.com/veltrix/veltrix/internal/kafkalog"
+	"github.com/veltrix/veltrix/internal/participant"
 	"github.com/veltrix/veltrix/internal/telemetry"
+	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // upConfig is a configuration that takes free ports.
@@ -92,6 +96,44 @@ func TestUpPlaysTheQuiz(t *testing.T) {
 	}
 }
 
+// TestUpPlaysRulesOfOnesOwn: without input it comes to rest, shows what to send,
+// and the rules take that.
+func TestUpPlaysRulesOfOnesOwn(t *testing.T) {
+	dir := t.TempDir()
+	cfg := upConfig()
+	cfg.Rules.File = filepath.Join(dir, "docks.yaml")
+	const source = `hunt: docks
+version: 1
+events:
+  clue.found: {data: {clue: {type: string, max: 3}, points: {type: int, min: 7, max: 9}, share: {type: number, min: 0.5, max: 0.75}, kind: {type: string, enum: [small]}, at: {type: time}, ok: {type: bool}}}
+state: {score: {type: int}}
+rules: [{name: found, on: clue.found, set: {score: state.score + event.data.points}}]
+`
+	if err := os.WriteFile(cfg.Rules.File, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	u := &Up{Example: "flights", DataDir: filepath.Join(dir, "data"), Out: &out, ExitWhenDone: true}
+	if err := u.Run(ctx, cfg, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if said := out.String(); !strings.Contains(said, "docks, version 1") || !strings.HasSuffix(said, "loaded 0, applied 0, duplicates 0, late 0, notified 0, in inboxes 0\n") {
+		t.Errorf("it says\n%s", said)
+	}
+	var ce wire.CloudEvent
+	if p := wire.ParseCloudEvent([]byte(u.hunt.try("ada")), &ce); p != nil {
+		t.Fatalf("%s: %v", u.hunt.try("ada"), p)
+	}
+	var r wire.Record
+	r.Key, r.Value, r.Headers = wire.EventRecord(&ce)
+	var e participant.Event
+	if p := wire.CheckEvent(&r, u.program.Schema(), &e); p != nil || e.TypeIndex != 0 {
+		t.Errorf("its rules do not take %s: %v", u.hunt.try("ada"), p)
+	}
+}
+
 // TestUpStartsWhatIsNotGiven gives brokers or Redis or none, and asks what was
 // started and what was said.
 func TestUpStartsWhatIsNotGiven(t *testing.T) {
@@ -122,7 +164,7 @@ func TestUpStartsWhatIsNotGiven(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out bytes.Buffer
-			u := &Up{Example: "flights", Out: &out, cfg: cfg}
+			u := &Up{hunt: &hunt{name: "flights"}, Out: &out, cfg: cfg}
 			if err := u.start(t.Context(), "test"); err != nil {
 				t.Fatal(err)
 			}

@@ -3,10 +3,8 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/veltrix/veltrix/examples"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/telemetry"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -99,29 +97,26 @@ func (u *Up) guide(ctx context.Context) {
 	who := u.someone(ctx)
 	gateway, inbox := url(u.gateway.Addr(), u.cfg.Producer.TLS), url(u.inbox.Addr(), u.cfg.Notifier.TLS)
 	u.print("")
-	u.print("everything is applied and notified. Look at")
+	if u.hunt.count > 0 {
+		u.print("everything is applied and notified. Look at")
+	} else {
+		u.print("ready for events. Look at")
+	}
 	u.print("  a participant   %s/v1/participants/%s", gateway, who)
+	u.print("  its events      %s/v1/participants/%s/events", gateway, who)
+	for _, board := range u.program.Schema().LeaderboardNames() {
+		u.print("  a leaderboard   %s/v1/leaderboards/%s", gateway, board)
+	}
 	if token, err := u.rt.Token(ctx, who, 24*time.Hour); err == nil {
 		u.print("  its inbox       %s/inbox#token=%s", inbox, token)
 	}
 	u.print("send an event:")
-	u.print("  curl -i %s/v1/events -H 'content-type: application/cloudevents+json' -d '%s'", gateway, u.sample(who))
+	u.print("  curl -i %s/v1/events -H 'content-type: application/cloudevents+json' -d '%s'", gateway, u.hunt.try(who))
 	if u.cluster == nil {
 		u.print("and stop with Ctrl-C")
 		return
 	}
 	u.print("and stop with Ctrl-C; what is here stays in %s", u.DataDir)
-}
-
-// sample is an event that the example's rules take.
-func (u *Up) sample(who string) string {
-	e, err := examples.Find(u.Example)
-	if err != nil {
-		return "" // Run has opened it
-	}
-	now := time.Now().UTC().Format(time.RFC3339)
-	return fmt.Sprintf(`{"specversion":"1.0","id":"try-1","source":"/curl","type":"%s","time":"%s","partitionkey":"%s","data":%s}`,
-		e.TryType, now, who, e.TryData)
 }
 
 // someone is a participant who was notified of something.
