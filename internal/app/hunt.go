@@ -69,27 +69,36 @@ func sampleEvent(s *participant.Schema) (kind, data string) {
 	fields := map[string]any{}
 	for i := range t.Fields {
 		f := &t.Fields[i]
-		switch {
-		case len(f.Enum) > 0:
-			fields[f.Name] = f.Enum[0]
-		case f.Kind == participant.KindString:
-			fields[f.Name] = "text"[:min(4, f.BytesMax)]
-		case f.Kind == participant.KindBool:
-			fields[f.Name] = true
-		case f.Kind == participant.KindTime:
-			fields[f.Name] = time.Now().UTC().Format(time.RFC3339)
-		case f.HasMin:
-			fields[f.Name] = max(f.Min, min(1, f.Max))
-		default:
-			fields[f.Name] = 0
-		}
-		if f.Kind == participant.KindInt && f.HasMin {
-			fields[f.Name] = f.IntMin
-		}
+		fields[f.Name] = sampleOf(f)
 	}
 	b, err := json.Marshal(fields)
 	if err != nil {
 		panic(err) // texts, numbers and bools
 	}
 	return t.Name, string(b)
+}
+
+// sampleOf is a value that a field takes.
+func sampleOf(f *participant.Field) any {
+	switch {
+	case len(f.Enum) > 0:
+		return f.Enum[0]
+	case f.Kind == participant.KindString:
+		return "text"[:min(4, f.BytesMax)]
+	case f.Kind == participant.KindBool:
+		return true
+	case f.Kind == participant.KindTime:
+		return time.Now().UTC().Format(time.RFC3339)
+	}
+	n := 10.0
+	if f.HasMin {
+		n = max(n, f.Min)
+	}
+	if f.HasMax {
+		n = min(n, f.Max)
+	}
+	if f.Kind == participant.KindInt {
+		return int64(n)
+	}
+	return n
 }
