@@ -95,6 +95,7 @@ func New(o Options) (*API, error) {
 	}
 	a.mux.HandleFunc("GET /v1/inbox", a.list)
 	a.mux.HandleFunc("GET /v1/inbox/stream", a.stream)
+	a.mux.HandleFunc("GET /v1/inbox/ws", a.socket)
 	a.mux.HandleFunc("POST /v1/inbox/ack", a.ack)
 	a.mux.HandleFunc("GET /inbox", a.page)
 	a.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
