@@ -87,6 +87,12 @@ func (c *Config) text(name string) string { return *find(name).field(c).(*string
 
 func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	n := c.Notifier
+	if n.JWKSURL != "" && n.TokenSecret.Set() {
+		wrong("notifier.jwks_url", "and notifier.token_secret both say who signs players' tokens; set one of them")
+	}
+	if n.JWKSURL != "" && n.TokenAudience == "" {
+		wrong("notifier.token_audience", "is empty, and a token for another service of the same issuer would open inboxes")
+	}
 	if n.Webhook.URL == "" {
 		return
 	}

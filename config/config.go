@@ -106,6 +106,8 @@ type Notifier struct {
 	Lanes           int
 	TokenSecretFile string
 	TokenSecret     Secret // empty: one is created in Redis and shared
+	JWKSURL         string // empty: tokens are signed with the secret
+	TokenAudience   string
 	LedgerRetention time.Duration
 	InboxMax        int // entries per participant
 	InboxRetention  time.Duration

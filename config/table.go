@@ -117,6 +117,8 @@ var keys = []key{
 	{"notifier.lanes", func(c *Config) any { return &c.Notifier.Lanes }, ints(1, 65_536), "64", "Participants served side by side."},
 	{"notifier.token_secret_file", func(c *Config) any { return &c.Notifier.TokenSecretFile }, filePath, "", "File that holds the key which signs inbox tokens; without one, a random key is created once in Redis and shared."},
 	{"notifier.token_secret", func(c *Config) any { return &c.Notifier.TokenSecret }, keyText, "", "The key which signs inbox tokens itself."},
+	{"notifier.jwks_url", func(c *Config) any { return &c.Notifier.JWKSURL }, httpURL, "", "Where your own server publishes the keys of the players' tokens that it signs (a JSON Web Key Set; ES256 or EdDSA); empty means that tokens are signed with the secret."},
+	{"notifier.token_audience", func(c *Config) any { return &c.Notifier.TokenAudience }, shortText, "veltrix-inbox", "The audience that the tokens of `notifier.jwks_url` must be made for."},
 	{"notifier.ledger_retention", func(c *Config) any { return &c.Notifier.LedgerRetention }, spans(hour, 8760*hour), "168h", "How long a sent notification is remembered. It outlives every deadline and, with webhooks, their 76 hours of retries."},
 	{"notifier.inbox_max", func(c *Config) any { return &c.Notifier.InboxMax }, ints(1, 100_000), "1000", "Entries kept in one inbox; the oldest go first."},
 	{"notifier.inbox_retention", func(c *Config) any { return &c.Notifier.InboxRetention }, spans(hour, 87_600*hour), "720h", "How long an inbox is kept after its last entry."},

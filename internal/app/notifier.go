@@ -74,14 +74,14 @@ func (n *Notifier) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secret, err := NotifierSecret(ctx, n.rt, n.client)
+	secret, issuer, err := n.signs(ctx)
 	if err != nil {
 		return err
 	}
 	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
 	streams := n.rt.Metrics.Notifier.Streams
 	api, err := inboxapi.New(inboxapi.Options{
-		Inbox: inbox, Secret: secret, Refresh: n.secret(secret), Logger: n.rt.Log,
+		Inbox: inbox, Secret: secret, Issuer: issuer, Refresh: n.secret(secret), Logger: n.rt.Log,
 		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
 	})
 	if err != nil {
@@ -149,6 +149,16 @@ func (n *Notifier) channels() ([]delivery.Channel, error) {
 	return []delivery.Channel{ch}, nil
 }
 
+// signs says by what players' tokens are signed: a secret, or an issuer's keys.
+func (n *Notifier) signs(ctx context.Context) ([]byte, *inboxapi.Issuer, error) {
+	cfg := n.rt.Config.Notifier
+	if cfg.JWKSURL != "" {
+		return nil, &inboxapi.Issuer{URL: cfg.JWKSURL, Audience: cfg.TokenAudience, Logger: n.rt.Log}, nil
+	}
+	secret, err := NotifierSecret(ctx, n.rt, n.client)
+	return secret, nil, err
+}
+
 // NotifierSecret returns what signs the players' tokens: the configured secret,
 // or the one that the deployment shares in Redis.
 func NotifierSecret(ctx context.Context, rt Runtime, client redis.UniversalClient) ([]byte, error) {
@@ -162,7 +172,7 @@ func NotifierSecret(ctx context.Context, rt Runtime, client redis.UniversalClien
 // configured, and so never changes. A Redis that lost it gets ours back, so that
 // tokens stay what they are, unless somebody made another one in the meantime.
 func (n *Notifier) secret(mine []byte) func(context.Context) ([]byte, error) {
-	if n.rt.Config.Notifier.TokenSecret.Reveal() != "" {
+	if cfg := n.rt.Config.Notifier; cfg.JWKSURL != "" || cfg.TokenSecret.Reveal() != "" {
 		return nil
 	}
 	return func(ctx context.Context) ([]byte, error) {

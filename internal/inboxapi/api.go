@@ -35,6 +35,9 @@ const (
 type Options struct {
 	Inbox  delivery.Inbox
 	Secret []byte // of the tokens, at least 32 bytes
+	// Issuer signs the tokens instead of whoever has the secret. It is followed
+	// until Close.
+	Issuer *Issuer
 	// Refresh returns the secret that holds now. It is asked, about once a
 	// second at most, when a token's signature is not valid. Nil: never.
 	Refresh    func(ctx context.Context) ([]byte, error)
@@ -60,6 +63,7 @@ type API struct {
 	mux             *http.ServeMux
 	stop            chan struct{} // closed: streams end
 	stopping        sync.Once
+	following       func() // ends the following of an issuer
 }
 
 //go:embed inbox.html
@@ -67,7 +71,7 @@ var pageHTML []byte
 
 // New returns the API.
 func New(o Options) (*API, error) {
-	if len(o.Secret) < 32 {
+	if o.Issuer == nil && len(o.Secret) < 32 {
 		return nil, fmt.Errorf("the token secret has %d bytes; at least 32 are needed", len(o.Secret))
 	}
 	if o.Heartbeat <= 0 {
@@ -88,9 +92,19 @@ func New(o Options) (*API, error) {
 	if o.Resyncs == nil {
 		o.Resyncs = func() {}
 	}
+	tokens, following := newVerifier(o.Secret, o.Refresh), func() {}
+	if o.Issuer != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		issued, err := newIssued(ctx, o.Issuer)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		tokens, following = issued, cancel
+	}
 	a := &API{
-		opened: o.Streams, resynced: o.Resyncs,
-		inbox: o.Inbox, tokens: newVerifier(o.Secret, o.Refresh), heartbeat: o.Heartbeat, poll: o.Poll,
+		opened: o.Streams, resynced: o.Resyncs, following: following,
+		inbox: o.Inbox, tokens: tokens, heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
 	a.mux.HandleFunc("GET /v1/inbox", a.list)
@@ -116,7 +130,12 @@ func New(o Options) (*API, error) {
 
 // Close ends the open streams: a graceful stop of the server would wait for
 // them. Clients come back by themselves, where their cursor stands.
-func (a *API) Close() { a.stopping.Do(func() { close(a.stop) }) }
+func (a *API) Close() {
+	a.stopping.Do(func() {
+		close(a.stop)
+		a.following()
+	})
+}
 
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {

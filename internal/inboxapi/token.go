@@ -39,22 +39,38 @@ func IssueToken(secret []byte, participant string, ttl time.Duration) (string, e
 	return signed, nil
 }
 
-// verifier reads tokens. Exactly one algorithm is accepted: a token must not
-// choose how it is checked.
+// verifier reads tokens: those signed with a shared secret, or those of an issuer
+// with keys of its own, and never both. A token must not choose how it is checked.
 type verifier struct {
-	secret  atomic.Pointer[[]byte]
-	parser  *jwt.Parser
-	refresh func(ctx context.Context) ([]byte, error) // nil: the secret never changes
-	asked   atomic.Int64                              // when, ns since the Unix epoch
+	secret   atomic.Pointer[[]byte]
+	keys     func(ctx context.Context) jwt.Keyfunc // of an issuer; nil: the secret
+	audience string
+	parser   *jwt.Parser
+	refresh  func(ctx context.Context) ([]byte, error) // nil: the secret never changes
+	asked    atomic.Int64                              // when, ns since the Unix epoch
 }
 
 func newVerifier(secret []byte, refresh func(ctx context.Context) ([]byte, error)) *verifier {
-	v := &verifier{refresh: refresh, parser: jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
-		jwt.WithExpirationRequired(), jwt.WithLeeway(tokenLeeway),
-	)}
+	v := &verifier{refresh: refresh, audience: Audience, parser: parser(jwt.SigningMethodHS256.Alg())}
 	v.secret.Store(&secret)
 	return v
+}
+
+// newIssued returns a verifier of an issuer's tokens.
+func newIssued(ctx context.Context, i *Issuer) (*verifier, error) {
+	keys, err := i.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{keys: keys.KeyfuncCtx, audience: i.Audience, parser: parser(issuerMethods...)}
+	if v.audience == "" {
+		v.audience = Audience
+	}
+	return v, nil
+}
+
+func parser(methods ...string) *jwt.Parser {
+	return jwt.NewParser(jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithLeeway(tokenLeeway))
 }
 
 // refreshEvery bounds how often strangers' tokens make us look for a new secret.
@@ -82,6 +98,9 @@ var errForbidden = errors.New("this token is not made for the inbox")
 func (v *verifier) participant(ctx context.Context, token string) (string, time.Time, error) {
 	var claims jwt.RegisteredClaims
 	key := func(*jwt.Token) (any, error) { return *v.secret.Load(), nil }
+	if v.keys != nil {
+		key = v.keys(ctx)
+	}
 	_, err := v.parser.ParseWithClaims(token, &claims, key)
 	if errors.Is(err, jwt.ErrTokenSignatureInvalid) && v.renewed(ctx) {
 		claims = jwt.RegisteredClaims{}
@@ -94,7 +113,7 @@ func (v *verifier) participant(ctx context.Context, token string) (string, time.
 		return "", time.Time{}, errors.New("the token is not valid")
 	}
 	for _, a := range claims.Audience {
-		if a == Audience && claims.Subject != "" {
+		if a == v.audience && claims.Subject != "" {
 			return claims.Subject, claims.ExpiresAt.Time, nil
 		}
 	}

@@ -197,8 +197,12 @@ func (c *comparison) compareStates(ctx context.Context, oracle *fold.Oracle) err
 			c.find(&p.Lost, "lost", "Redis", "participant %q has accepted events and no state", who)
 		}
 	}
+	// Whose state is not right is told above, and nowhere else.
+	for _, who := range slices.Concat(uncalled, changed) {
+		seen[who] = false
+	}
 	for board, found := range ranked {
-		c.compareRanking(oracle, &c.v.Schema.Leaderboards[board], found)
+		c.compareRanking(oracle, &c.v.Schema.Leaderboards[board], found, seen)
 	}
 	return nil
 }

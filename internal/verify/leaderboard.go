@@ -29,12 +29,16 @@ func (c *comparison) rankings(ctx context.Context) ([]map[string]int64, error) {
 // what is beyond stands there.
 const rankedMax = 1 << 53
 
-// compareRanking holds a leaderboard against the fold's states.
-func (c *comparison) compareRanking(oracle *fold.Oracle, board *participant.Leaderboard, found map[string]int64) {
+// compareRanking holds a leaderboard against the fold's states: of those whose
+// state in Redis is right, and of those who have none.
+func (c *comparison) compareRanking(oracle *fold.Oracle, board *participant.Leaderboard, found map[string]int64, right map[string]bool) {
 	for who := range oracle.States() {
 		number := oracle.State(who).Head[board.Slot]
 		got, ranked := found[who]
 		delete(found, who)
+		if !right[who] {
+			continue
+		}
 		switch want := number.Kind != participant.KindNone; {
 		case want && !ranked:
 			c.find(&c.part.Lost, "lost", "Redis", "participant %q is not on leaderboard %s", who, board.Name)
@@ -43,6 +47,9 @@ func (c *comparison) compareRanking(oracle *fold.Oracle, board *participant.Lead
 		}
 	}
 	for _, who := range slices.Sorted(maps.Keys(found)) {
+		if _, has := right[who]; has {
+			continue // a state that should not be there, and is ranked by it
+		}
 		c.find(&c.part.Wrong, "wrong", "Redis", "participant %q is on leaderboard %s and has no accepted event", who, board.Name)
 	}
 }

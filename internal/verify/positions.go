@@ -45,7 +45,7 @@ func (c *comparison) judgeView() {
 		c.find(&p.Wrong, "wrong", "Redis", "the view belongs to %q and this deployment is %q: another cluster, topic, rules version or processor.buckets, or a changed token", c.meta.Token, c.v.Token)
 	}
 	if !c.meta.Intact {
-		c.find(&p.Wrong, "wrong", "Redis", "a bucket has lost its sentinel: Redis lost or evicted the bucket")
+		c.find(&p.Wrong, "wrong", "Redis", "a bucket or a leaderboard has lost its sentinel: Redis lost or evicted it")
 	}
 }
 

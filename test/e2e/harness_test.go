@@ -115,7 +115,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	t.Cleanup(func() { d.redis.Close() })
 	d.state = redisstore.NewState(d.redis, redisstore.Space{
 		Prefix: cfg.Prefix, Generation: manifest.Generation, Buckets: cfg.Processor.Buckets,
-	}, nil)
+	}, d.program.Schema())
 	d.positions, err = kafkalog.NewPositions(d.kafka)
 	d.must(err)
 	t.Cleanup(d.positions.Close)

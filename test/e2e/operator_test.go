@@ -24,6 +24,7 @@ func (d *deployment) untouched(partition int32) (u untouched) {
 	u.committed, err = d.positions.Committed(d.t.Context(), partition)
 	d.must(err)
 	u.committed.LogEnd, u.committed.EpochEnd = 0, 0 // others may produce, or lose
+	u.committed.Initialized = false                 // its owner notes that in the manifest when it comes to it
 	u.view, err = d.state.Meta(d.t.Context(), partition)
 	d.must(err)
 	for topic, end := range map[string]*int64{"notifications": &u.notifications, "rejected": &u.rejected} {
