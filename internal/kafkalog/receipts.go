@@ -2,11 +2,9 @@ package kafkalog
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -53,26 +51,16 @@ func NewReceipts(cfg Config) (*Receipts, error) {
 // Write implements delivery.Receipts. The queue is bounded by the records that
 // a dispatcher holds between two commits.
 func (r *Receipts) Write(receipt delivery.Receipt) {
-	value, err := json.Marshal(&receipt)
-	if err != nil {
-		panic(err) // strings, numbers and a time
+	x := wire.Receipt{
+		Notification: receipt.Notification, Revision: uint32(receipt.Revision), Participant: receipt.Participant,
+		Channel: receipt.Channel, Target: receipt.Target, Outcome: string(receipt.Outcome), Attempt: receipt.Attempt,
+		At: receipt.At.UTC(), Reason: receipt.Reason, TraceParent: receipt.TraceParent,
 	}
-	rec := &kgo.Record{
-		Topic: r.cfg.Topic("receipts"), Partition: receipt.Partition, Key: []byte(receipt.Participant), Value: value,
-	}
-	add := func(key, value string) {
-		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: key, Value: []byte(value)})
-	}
-	add("ce_specversion", "1.0")
-	add("ce_id", fmt.Sprintf("%s.%d.%s.%s.%d.%s", receipt.Notification, receipt.Revision, receipt.Channel,
-		receipt.Target, receipt.Attempt, receipt.Outcome))
-	add("ce_source", "/veltrix/notifier")
-	add("ce_type", "veltrix.receipt.v1")
-	add("ce_time", receipt.At.UTC().Format(time.RFC3339Nano))
-	add("ce_partitionkey", receipt.Participant)
-	add("content-type", "application/json")
-	if receipt.TraceParent != "" {
-		add("ce_traceparent", receipt.TraceParent)
+	rec := &kgo.Record{Topic: r.cfg.Topic("receipts"), Partition: receipt.Partition}
+	key, value, headers := x.Encode("notifier")
+	rec.Key, rec.Value = key, value
+	for _, h := range headers {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
 	r.mu.Lock()
 	r.queue = append(r.queue, rec)

@@ -29,8 +29,9 @@ type Receipt struct {
 	TraceParent string `json:"-"`
 }
 
-// Encode writes the receipt. It belongs on the notification's partition.
-func (x *Receipt) Encode(hunt string) (key, value []byte, headers []Header) {
+// Encode writes the receipt of a writer, "notifier" or so. It belongs on the
+// notification's partition.
+func (x *Receipt) Encode(writer string) (key, value []byte, headers []Header) {
 	value, err := json.Marshal(x)
 	if err != nil { // a time beyond the year 9999
 		panic("wire: encode receipt: " + err.Error())
@@ -39,7 +40,7 @@ func (x *Receipt) Encode(hunt string) (key, value []byte, headers []Header) {
 	add := func(key, value string) { headers = append(headers, Header{key, []byte(value)}) }
 	add("ce_specversion", "1.0")
 	add("ce_id", x.Notification+"."+strconv.FormatUint(uint64(x.Revision), 10)+"."+x.Channel+"."+target+"."+strconv.Itoa(x.Attempt)+"."+x.Outcome)
-	add("ce_source", "/veltrix/"+hunt)
+	add("ce_source", "/veltrix/"+writer)
 	add("ce_type", ReceiptType)
 	add("ce_time", string(appendTime(nil, x.At.UnixMicro())))
 	add("ce_partitionkey", x.Participant)
