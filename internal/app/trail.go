@@ -46,7 +46,7 @@ func (l *trailLog) Bounds(ctx context.Context, topic string, partition int32) (t
 
 // Read implements trail.Log.
 func (l *trailLog) Read(ctx context.Context, topic string, partition int32, from, to int64, fn func([]wire.Record) error) error {
-	return l.reader.Read(ctx, l.kafka.Topic(topic), partition, from, to, true, fn)
+	return l.reader.ReadDecided(ctx, l.kafka.Topic(topic), partition, from, to, fn)
 }
 
 // committedWait is how long a transaction that is about to end is waited for.

@@ -147,6 +147,16 @@ func (r *Reader) Read(ctx context.Context, topic string, partition int32, from, 
 	if err := checkRange(ctx, r.cl, topic, partition, from, to, committed); err != nil {
 		return err
 	}
+	return r.readRange(ctx, topic, partition, from, to, committed, fn)
+}
+
+// ReadDecided is Read of committed records for whoever has just asked for the
+// bounds: that [from, to) is in the log and decided is not asked for again.
+func (r *Reader) ReadDecided(ctx context.Context, topic string, partition int32, from, to int64, fn func([]wire.Record) error) error {
+	return r.readRange(ctx, topic, partition, from, to, true, fn)
+}
+
+func (r *Reader) readRange(ctx context.Context, topic string, partition int32, from, to int64, committed bool, fn func([]wire.Record) error) error {
 	f := &reader{cl: r.cl, topic: topic, partition: partition, next: from, isolation: kgo.ReadUncommitted(), decompressor: kgo.DefaultDecompressor()}
 	if committed {
 		f.isolation = kgo.ReadCommitted()

@@ -84,7 +84,7 @@ func TestStatusOfAnEvent(t *testing.T) {
 			t.Fatalf("with the processor gone it says %+v", s)
 		}
 		d.processor()
-		d.processed()
+		d.delivered()
 		var all struct {
 			Entries []trail.Entry `json:"entries"`
 			Older   string        `json:"older"`
