@@ -61,7 +61,7 @@ var arrows = map[string][]string{
 	"internal/testredis":  {"internal/child"},
 
 	// For the tests of those who send events.
-	"veltrixtest": {"config", "internal/participant", "internal/rules", "internal/wire", "internal/fold", "internal/ingest"},
+	"veltrixtest": {"config", "internal/participant", "internal/rules", "internal/wire", "internal/fold", "internal/ingest", "internal/trail"},
 
 	// Wiring, tools and tests.
 	"internal/app":                   {"*"},

@@ -48,6 +48,7 @@ func (v *Veltrix) catchUp() error {
 			Source: string(r.Header("ce_source")), ID: string(r.Header("ce_id")), Type: string(r.Header("ce_type")),
 			Participant: who, Fate: told.Fate.String(), Reason: told.Sentence, Arrived: arrived,
 		})
+		v.arrivals = append(v.arrivals, arrival{told.Fate, told.Sentence, told.Notifications})
 		p := v.person(who)
 		if told.Fate == participant.Applied {
 			p.asOf = r.Offset + 1

@@ -45,7 +45,9 @@ type Veltrix struct {
 	oracles [partitions]*fold.Oracle
 	folded  int // records of the log that were folded
 	fates   []Event
-	people  map[string]*person
+	// arrivals are what became of the records, one for each that was folded.
+	arrivals []arrival
+	people   map[string]*person
 }
 
 // Start starts a Veltrix that ends with the test. It ends the test at once where
@@ -69,7 +71,7 @@ func Start(t testing.TB, o Options) *Veltrix {
 	}
 	limits := config.Default().Producer
 	gateway := ingest.New(ingest.Options{
-		Appender: appender{v}, States: view{v}, Schema: program.Schema(), Now: v.Now,
+		Appender: appender{v}, States: view{v}, Boards: view{v}, Trail: view{v}, Schema: program.Schema(), Now: v.Now,
 		RequestBytesMax: int64(limits.MaxRequestBytes), InflightBytesMax: int64(limits.MaxInflightBytes),
 		BatchEventsMax: limits.MaxBatchEvents, Timeout: limits.RequestTimeout,
 	})

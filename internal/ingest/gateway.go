@@ -20,7 +20,7 @@ type Options struct {
 	Appender Appender
 	States   StateReader // nil: this gateway has no rules to read states by
 	Boards   BoardReader // nil: nor leaderboards
-	Trail    TrailReader
+	Trail    TrailReader // nil: nor what became of events
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
 	Schema *participant.Schema
 	// Keys returns the keys that are in force now; nil: everybody may do everything.
@@ -56,13 +56,15 @@ func New(o Options) *Gateway {
 	g.mux.HandleFunc("POST /v1/events", g.postEvents)
 	g.mux.HandleFunc("GET /v1/participants/{id}", g.getParticipant)
 	g.mux.HandleFunc("GET /v1/leaderboards/{name}", g.getLeaderboard)
-	g.mux.HandleFunc("GET /v1/events/{partition}/{offset}", g.getStatus)
-	g.mux.HandleFunc("GET /v1/participants/{id}/events", g.getTrail)
+	if o.Trail != nil {
+		g.mux.HandleFunc("GET /v1/events/{partition}/{offset}", g.getStatus)
+		g.mux.HandleFunc("GET /v1/participants/{id}/events", g.getTrail)
+		g.mux.HandleFunc("/v1/events/{partition}/{offset}", notAllowed("GET, HEAD"))
+		g.mux.HandleFunc("/v1/participants/{id}/events", notAllowed("GET, HEAD"))
+	}
 	g.mux.HandleFunc("GET /{$}", help)
 	g.mux.HandleFunc("/v1/events", notAllowed("POST"))
 	g.mux.HandleFunc("/v1/participants/{id}", notAllowed("GET, HEAD"))
-	g.mux.HandleFunc("/v1/events/{partition}/{offset}", notAllowed("GET, HEAD"))
-	g.mux.HandleFunc("/v1/participants/{id}/events", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/v1/leaderboards/{name}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/{$}", notAllowed("GET, HEAD"))
 	g.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -148,7 +150,7 @@ func (g *Gateway) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	g.o.Metrics.accepted(len(records))
 	g.o.Metrics.refused(problemEvents, len(faults))
-	if at := location(records, positions); at != "" {
+	if at := g.location(records, positions); at != "" {
 		w.Header().Set("Location", at)
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -258,7 +260,10 @@ func (g *Gateway) append(ctx context.Context, records []wire.Record) ([]Position
 
 // location returns where it is shown what becomes of the records: of one its
 // status, of several of one participant the participant's trail.
-func location(records []wire.Record, positions []Position) string {
+func (g *Gateway) location(records []wire.Record, positions []Position) string {
+	if g.o.Trail == nil {
+		return ""
+	}
 	if len(positions) == 1 {
 		return statusPath(positions[0])
 	}

@@ -94,6 +94,37 @@ func better(parts []BoardPart) (n int64) {
 	return n
 }
 
+// PartOf is what a partition knows of a place whose leaderboard is at hand as a
+// list: the slow way, for tests. It sorts places.
+func PartOf(places []Place, board *participant.Leaderboard, at *Place, near int) BoardPart {
+	order := orderOf(board)
+	slices.SortFunc(places, order)
+	p := BoardPart{All: int64(len(places))}
+	i := 0
+	if at != nil {
+		i, _ = slices.BinarySearchFunc(places, *at, order)
+	}
+	p.Before = int64(i)
+	for _, other := range places[:i] {
+		if other.Number != at.Number {
+			p.Better++
+		}
+	}
+	p.Up, p.Down = slices.Clone(places[max(0, i-near):i]), slices.Clone(places[i:min(len(places), i+near+1)])
+	return p
+}
+
+// orderOf is a leaderboard's order: the better first, equals by name.
+func orderOf(board *participant.Leaderboard) func(a, b Place) int {
+	return func(a, b Place) int {
+		byNumber := cmp.Compare(a.Number, b.Number)
+		if !board.Ascending {
+			byNumber = -byNumber
+		}
+		return cmp.Or(byNumber, strings.Compare(a.Participant, b.Participant))
+	}
+}
+
 // merge joins the partitions' parts. Exact: the first entry's rank is known.
 func merge(parts []BoardPart, board *participant.Leaderboard, at *Place, near int) (view *BoardView, exact bool) {
 	view = &BoardView{}
@@ -105,13 +136,7 @@ func merge(parts []BoardPart, board *participant.Leaderboard, at *Place, near in
 		before += p.Before
 		up, down = append(up, p.Up...), append(down, p.Down...)
 	}
-	order := func(a, b Place) int {
-		byNumber := cmp.Compare(a.Number, b.Number)
-		if !board.Ascending {
-			byNumber = -byNumber
-		}
-		return cmp.Or(byNumber, strings.Compare(a.Participant, b.Participant))
-	}
+	order := orderOf(board)
 	slices.SortFunc(up, order)
 	slices.SortFunc(down, order)
 	up = up[max(0, len(up)-near):]

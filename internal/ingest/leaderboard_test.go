@@ -34,20 +34,7 @@ func (b *board) compare(x, y ingest.Place) int {
 func (b *board) Part(_ context.Context, _ int, at *ingest.Place, near int) ([]ingest.BoardPart, error) {
 	var parts []ingest.BoardPart
 	for _, places := range b.partitions {
-		slices.SortFunc(places, b.compare)
-		p := ingest.BoardPart{All: int64(len(places))}
-		i := 0
-		if at != nil {
-			i, _ = slices.BinarySearchFunc(places, *at, b.compare)
-		}
-		p.Before = int64(i)
-		for _, other := range places[:i] {
-			if other.Number != at.Number {
-				p.Better++
-			}
-		}
-		p.Up, p.Down = slices.Clone(places[max(0, i-near):i]), slices.Clone(places[i:min(len(places), i+near+1)])
-		parts = append(parts, p)
+		parts = append(parts, ingest.PartOf(places, &b.Leaderboard, at, near))
 	}
 	return parts, nil
 }

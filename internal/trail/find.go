@@ -50,7 +50,7 @@ func (t *Teller) Find(ctx context.Context, partition int32, offset int64) (_ *En
 	var entry *Entry
 	err = t.Log.Read(ctx, "events", partition, offset, offset+1, func(records []wire.Record) error {
 		for i := range records {
-			e := entryOf(&records[i])
+			e := EntryOf(&records[i])
 			entry = &e
 		}
 		return nil
@@ -96,7 +96,7 @@ func (j *joiner) join(ctx context.Context) error {
 	err = j.outputs(ctx, "notifications", func(r *wire.Record, e *Entry) error {
 		n, err := wire.DecodeNotification(r)
 		if err == nil {
-			e.told(n)
+			e.Told(n)
 		}
 		return err
 	})

@@ -73,7 +73,7 @@ func (t *Teller) collect(ctx context.Context, out *Trail, progress func(records 
 	return t.Log.Read(ctx, "events", out.Partition, out.From, out.Before, func(records []wire.Record) error {
 		for i := range records {
 			if string(records[i].Key) == out.Participant {
-				out.Entries = append(out.Entries, entryOf(&records[i]))
+				out.Entries = append(out.Entries, EntryOf(&records[i]))
 			}
 		}
 		if read += int64(len(records)); progress != nil {

@@ -101,8 +101,8 @@ type Delivery struct {
 // Pending is the outcome at a channel that no notifier has reported on.
 const Pending = "pending"
 
-// entryOf reads what a record says of itself.
-func entryOf(r *wire.Record) Entry {
+// EntryOf reads what a record says of itself; it is accepted.
+func EntryOf(r *wire.Record) Entry {
 	var e participant.Event
 	_ = wire.DecodeEvent(r, nil, &e) // what could be read of it is in e
 	return Entry{
@@ -121,8 +121,8 @@ func (e *Entry) reject(x *wire.RejectedRecord) {
 	e.Status, e.Reason, e.Sentence = Rejected, x.Reason, x.Sentence
 }
 
-// told notes a notification that the entry's arrival has caused.
-func (e *Entry) told(n *wire.NotificationRecord) {
+// Told notes a notification that the entry's arrival has caused.
+func (e *Entry) Told(n *wire.NotificationRecord) {
 	out := Notification{
 		ID: n.ID, Revision: n.Revision, Op: n.Op, Class: n.Class, Rule: n.Rule, Name: n.Name, Title: n.Title,
 	}
