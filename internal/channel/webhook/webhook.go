@@ -177,7 +177,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if n.TraceParent != "" {
 		req.Header.Set("traceparent", n.TraceParent)
 	}
-	resp, err := c.client.Do(req)
+	resp, err := c.client.Do(req) //nolint:bodyclose // it is closed
 	if err != nil {
 		res := dial.Failure(err)
 		res.Alarm = errors.Is(err, dial.ErrBlocked) // the URL is of our configuration

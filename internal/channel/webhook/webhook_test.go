@@ -68,12 +68,6 @@ func (rec *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.answer(w, r)
 }
 
-func (rec *receiver) count() int {
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	return len(rec.got)
-}
-
 func channel(t *testing.T, url string, timeout time.Duration, allow []netip.Prefix) *webhook.Channel {
 	t.Helper()
 	ch, err := webhook.New(webhook.Config{URL: url, Secrets: []string{secret, oldSecret}, Timeout: timeout, Allow: allow})
@@ -106,10 +100,14 @@ func TestSuite(t *testing.T) {
 	},
 		channeltest.Row{Name: "204", Answer: channeltest.Status(204), Want: channeltest.Want{Verdict: delivery.Accepted}},
 		channeltest.Row{Name: "400", Answer: channeltest.Status(400), Want: channeltest.Want{Verdict: delivery.Failed}},
-		channeltest.Row{Name: "429 until a date", Answer: channeltest.Status(429, "Retry-After", date),
-			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour}},
-		channeltest.Row{Name: "429 for ever", Answer: channeltest.Status(429, "Retry-After", "99999999"),
-			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour}})
+		channeltest.Row{
+			Name: "429 until a date", Answer: channeltest.Status(429, "Retry-After", date),
+			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour},
+		},
+		channeltest.Row{
+			Name: "429 for ever", Answer: channeltest.Status(429, "Retry-After", "99999999"),
+			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour},
+		})
 }
 
 func TestNoTLSThere(t *testing.T) {

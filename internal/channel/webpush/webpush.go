@@ -136,7 +136,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if err != nil {
 		return delivery.Result{Verdict: delivery.Refused, Reason: err.Error()}
 	}
-	resp, err := push.SendNotificationWithContext(ctx, text, to, &push.Options{
+	resp, err := push.SendNotificationWithContext(ctx, text, to, &push.Options{ //nolint:bodyclose // the client closed it
 		HTTPClient: c.client, RecordSize: recordSize, Subscriber: c.subject,
 		// Without a TTL, a browser that is away never gets the message.
 		TTL: ttl(a.Notification, a.At), Topic: topic(a.Notification.ID), Urgency: push.UrgencyNormal,
