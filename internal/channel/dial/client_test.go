@@ -53,7 +53,7 @@ func TestNothingLetsTheTransportRepeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header["Idempotency-Key"], req.Header["X-Idempotency-Key"] = nil, []string{"a"} // nil counts for the transport
-	if _, err := c.Do(req); err != nil { //nolint:bodyclose // it is closed
+	if _, err := c.Do(req); err != nil {                                                //nolint:bodyclose // it is closed
 		t.Fatal(err)
 	}
 	if fake.got.GetBody != nil {

@@ -29,10 +29,10 @@ func TestSuite(t *testing.T) {
 			t.Parallel()
 			channeltest.Suite(t, func(t *testing.T, answer http.HandlerFunc) channeltest.Subject {
 				w := newWorld(t, http2, answer)
-				device := w.store.byID["laptop"]
+				device := w.laptop
 				if answer == nil {
 					device.Token = "https://" + channeltest.Nobody(t) + "/push/secret-path"
-					w.store.byID["laptop"] = device
+					w.put(t, device)
 				}
 				at, err := url.Parse(device.Token)
 				if err != nil {
@@ -162,7 +162,7 @@ func TestRenewed(t *testing.T) {
 	first := new(atomic.Bool)
 	w = newWorld(t, true, func(rw http.ResponseWriter, _ *http.Request) {
 		if first.CompareAndSwap(false, true) {
-			_ = w.store.Put(t.Context(), "alice", w.service.Subscribe("laptop"))
+			w.put(t, w.service.Subscribe("laptop"))
 			rw.WriteHeader(http.StatusGone)
 			return
 		}
@@ -177,13 +177,34 @@ func TestRenewed(t *testing.T) {
 	}
 }
 
+// TestPruneFails checks that a device which could not be taken out is tried, and
+// so taken out, again.
+func TestPruneFails(t *testing.T) {
+	t.Parallel()
+	var w *world
+	first := new(atomic.Bool)
+	w = newWorld(t, true, func(rw http.ResponseWriter, _ *http.Request) {
+		w.store.down.Store(first.CompareAndSwap(false, true))
+		rw.WriteHeader(http.StatusGone)
+	})
+	res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
+	if res.Verdict != delivery.Failed || res.Pruned || strings.Contains(res.Reason, "secret") {
+		t.Errorf("got %+v", res)
+	}
+	w.store.down.Store(false)
+	res = channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
+	if left, err := w.ch.Targets(t.Context(), "alice"); !res.Pruned || err != nil || len(left) != 0 {
+		t.Errorf("got %+v; the targets are %q, %v", res, left, err)
+	}
+}
+
 // TestDevices walks what the store may say at the moment of an attempt.
 func TestDevices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, true, channeltest.Status(410))
 	n := deliverytest.Note("alice", 1)
-	good := w.store.byID["laptop"]
-	_ = w.store.Put(t.Context(), "alice", delivery.Device{ID: "phone", Channel: "fcm", Token: "token"})
+	good := w.laptop
+	w.put(t, delivery.Device{ID: "phone", Channel: "fcm", Token: "token"})
 	if targets, err := w.ch.Targets(t.Context(), "alice"); err != nil || !slices.Equal(targets, []string{"laptop"}) {
 		t.Errorf("the targets are %q, %v", targets, err)
 	}
@@ -198,7 +219,7 @@ func TestDevices(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		_ = w.store.Put(t.Context(), "alice", bad)
+		w.put(t, bad)
 		if res := channeltest.Attempt(t, w.subject(), n); res.Verdict != delivery.Refused || res.Pruned || strings.Contains(res.Reason, "secret") {
 			t.Errorf("%s: %+v", name, res)
 		}
@@ -210,7 +231,8 @@ func TestDevices(t *testing.T) {
 	if got := len(w.service.Messages()); got != 0 {
 		t.Errorf("%d requests for subscriptions that are none", got)
 	}
-	w.store.down = true
+	w.put(t, good)
+	w.store.down.Store(true)
 	if res := channeltest.Attempt(t, w.subject(), n); res.Verdict != delivery.Failed || strings.Contains(res.Reason, "secret") {
 		t.Errorf("a store that is down: %+v", res)
 	}
@@ -231,7 +253,7 @@ func TestGuard(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "localhost"} {
 		device := w.service.Subscribe("laptop")
 		device.Token = strings.Replace(device.Token, "127.0.0.1", host, 1)
-		_ = w.store.Put(t.Context(), "alice", device)
+		w.put(t, device)
 		res := channeltest.Attempt(t, channeltest.Subject{Channel: ch, Participant: "alice", Target: "laptop"}, deliverytest.Note("alice", 1))
 		if res.Verdict != delivery.Refused || res.Alarm || !strings.Contains(res.Reason, webpush.AllowKey) {
 			t.Errorf("%s: %+v", host, res)

@@ -1,88 +1,49 @@
 package webpush_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"net/netip"
-	"slices"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/channel/channeltest"
 	"github.com/veltrix/veltrix/internal/channel/webpush"
 	"github.com/veltrix/veltrix/internal/delivery"
+	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
 )
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// devices keeps one participant's devices in memory.
+// devices is a store that can be down.
 type devices struct {
-	mu   sync.Mutex
-	byID map[string]delivery.Device
-	down bool
+	*deliverytest.Devices
+	down atomic.Bool
 }
 
-var (
-	_       delivery.Devices = (*devices)(nil)
-	errDown                  = errors.New("the store at https://push.example/secret is down")
-)
+var errDown = errors.New("the store at https://push.example/secret is down")
 
-func (d *devices) Put(_ context.Context, _ string, device delivery.Device) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.byID[device.ID] = device
-	return nil
-}
-
-func (d *devices) Delete(_ context.Context, _, id string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.byID, id)
-	return nil
-}
-
-func (d *devices) List(context.Context, string) ([]delivery.Device, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.down {
+func (d *devices) List(ctx context.Context, participant string) ([]delivery.Device, error) {
+	if d.down.Load() {
 		return nil, errDown
 	}
-	var all []delivery.Device
-	for _, device := range d.byID {
-		all = append(all, device)
-	}
-	slices.SortFunc(all, func(a, b delivery.Device) int { return cmp.Compare(a.ID, b.ID) })
-	return all, nil
+	return d.Devices.List(ctx, participant)
 }
 
-func (d *devices) Find(_ context.Context, _, id string) (*delivery.Device, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	device, ok := d.byID[id]
-	if d.down {
+func (d *devices) Find(ctx context.Context, participant, id string) (*delivery.Device, error) {
+	if d.down.Load() {
 		return nil, errDown
 	}
-	if !ok {
-		return nil, nil
-	}
-	return &device, nil
+	return d.Devices.Find(ctx, participant, id)
 }
 
-func (d *devices) Prune(_ context.Context, _, id, token string, seen time.Time) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	device, ok := d.byID[id]
-	if d.down {
+func (d *devices) Prune(ctx context.Context, participant, id, token string, seen time.Time) (bool, error) {
+	if d.down.Load() {
 		return false, errDown
 	}
-	if !ok || device.Token != token || device.Registered.After(seen) {
-		return false, nil
-	}
-	delete(d.byID, id)
-	return true, nil
+	return d.Devices.Prune(ctx, participant, id, token, seen)
 }
 
 // world is a channel with its service and its store.
@@ -91,6 +52,15 @@ type world struct {
 	service *channeltest.PushService
 	store   *devices
 	private string
+	laptop  delivery.Device // alice's
+}
+
+// put registers a device of alice's.
+func (w *world) put(t *testing.T, d delivery.Device) {
+	t.Helper()
+	if err := w.store.Put(t.Context(), "alice", d); err != nil {
+		t.Error(err)
+	}
 }
 
 // subject is alice's browser as the suite's target.
@@ -104,9 +74,10 @@ func newWorld(t *testing.T, http2 bool, answer http.HandlerFunc) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: &devices{byID: map[string]delivery.Device{}}, private: private}
+	w := &world{store: &devices{Devices: deliverytest.NewDevices()}, private: private}
 	w.service = channeltest.NewPushService(t, public, http2, answer)
-	w.store.byID["laptop"] = w.service.Subscribe("laptop")
+	w.laptop = w.service.Subscribe("laptop")
+	w.put(t, w.laptop)
 	w.ch, err = webpush.New(webpush.Config{
 		Subject: "ops@example.com", PrivateKey: private, Timeout: channeltest.Timeout, Allow: loopback, Roots: w.service.Roots,
 	}, w.store)
