@@ -68,10 +68,7 @@ func (n *Notifier) work(ctx context.Context) error {
 	if n.client, err = n.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
-	channels, pushKey, err := channels(cfg, nil) // WAITS FOR redisstore.NewDevices: see the next line
-	if err == nil && cfg.Webpush.PrivateKey.Set() {
-		err = errors.New("notifier.webpush is set, and this build keeps no devices: unset notifier.webpush.private_key_file")
-	}
+	channels, pushKey, err := channels(cfg, redisstore.NewDevices(n.client, n.rt.Config.Prefix, devicesMax, devicesLife))
 	if err != nil {
 		return err
 	}
