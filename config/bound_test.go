@@ -46,6 +46,9 @@ var edges = []struct {
 	{"notifier.session_timeout", []string{"1s", "30m"}, []string{"999ms", "31m"}},
 	{"notifier.jwks_url", []string{"", "https://id.example/keys.json", "http://127.0.0.1:9/k"}, []string{"ftp://a", "id.example", "https://u:p@id.example"}},
 	{"notifier.webhook.url", []string{""}, []string{"ftp://a", "a.example", "https://", "https://u:p@a.example"}},
+	{"notifier.webpush.subject", []string{"", "ops@a.example", "mailto:ops@a.example", "https://a.example/contact"}, []string{"ops", "http://a.example", "https://", "Ops <ops@a.example>"}},
+	{"notifier.webpush.timeout", []string{"100ms", "5m"}, []string{"99ms", "301s"}},
+	{"notifier.webpush.allow", []string{"", "127.0.0.0/8"}, []string{"127.0.0.1"}},
 	{"notifier.webhook.timeout", []string{"100ms", "5m"}, []string{"99ms", "301s"}},
 	{"notifier.webhook.allow", []string{"", "10.0.0.0/8", "::1/128"}, []string{"10.0.0.0", "10.0.0.0/33"}},
 	{"log.level", []string{"debug", "error"}, []string{"INFO", "trace"}},
@@ -107,6 +110,7 @@ func TestSizeText(t *testing.T) {
 
 func TestChecksBetweenKeys(t *testing.T) {
 	secret := file(t, "0123456789abcdef0123456789abcdef\n")
+	vapid := file(t, strings.Repeat("A", 43)+"\n")
 	for _, c := range []struct {
 		args []string
 		key  string // empty: accepted
@@ -135,6 +139,9 @@ func TestChecksBetweenKeys(t *testing.T) {
 		{[]string{"--notifier-jwks-url=https://a.example/k", "--notifier-token-secret-file=" + secret}, "notifier.jwks_url"},
 		{[]string{"--notifier-jwks-url=https://a.example/k", "--notifier-token-audience="}, "notifier.token_audience"},
 		{[]string{"--notifier-jwks-url=https://a.example/k"}, ""},
+		{[]string{"--notifier-webpush-private-key-file=" + vapid}, "notifier.webpush.subject"},
+		{[]string{"--notifier-webpush-private-key-file=" + vapid, "--notifier-webpush-subject=ops@a.example"}, ""},
+		{[]string{"--notifier-webpush-private-key-file=" + secret, "--notifier-webpush-subject=ops@a.example"}, "notifier.webpush.private_key_file"},
 		{[]string{"--notifier-webhook-url=https://a.example/"}, "notifier.webhook.secret"},
 		{[]string{"--notifier-webhook-url=https://a.example/", "--notifier-webhook-secret-file=" + secret, "--notifier-ledger-retention=75h"}, "notifier.ledger_retention"},
 		{[]string{"--notifier-webhook-url=https://a.example/", "--notifier-webhook-secret-file=" + secret, "--notifier-ledger-retention=76h"}, ""},

@@ -93,6 +93,9 @@ func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	if n.JWKSURL != "" && n.TokenAudience == "" {
 		wrong("notifier.token_audience", "is empty, and a token for another service of the same issuer would open inboxes")
 	}
+	if n.Webpush.PrivateKey.Set() && n.Webpush.Subject == "" {
+		wrong("notifier.webpush.subject", "is empty, and push services want to know whom to turn to: set a mail address")
+	}
 	if n.Webhook.URL == "" {
 		return
 	}
