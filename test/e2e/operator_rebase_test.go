@@ -292,7 +292,7 @@ func (d *deployment) edit(partition int32) {
 	d.t.Helper()
 	meta, err := d.state.Meta(d.t.Context(), partition)
 	d.must(err)
-	keys, err := d.redis.Keys(d.t.Context(), "*/"+number(partition)+"}:"+meta.Generation+":*").Result()
+	keys, err := d.redis.Keys(d.t.Context(), "*/"+number(partition)+"}:"+meta.Generation+":[0-9]*").Result() // the buckets
 	d.must(err)
 	for _, key := range keys {
 		values, err := d.redis.HGetAll(d.t.Context(), key).Result()
