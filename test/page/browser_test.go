@@ -128,29 +128,33 @@ func open(t *testing.T, browser context.Context) *tab {
 		apis[1].Close()
 		server.Close()
 	})
-	if err := chromedp.Do(ctx, prepared("light")); err != nil {
+	if err := chromedp.Do(ctx, prepared, scheme("light")); err != nil {
 		t.Fatal("open a tab:", err)
 	}
 	return b
 }
 
-func prepared(scheme string) chromedp.Action[chromedp.Void] {
+// prepared puts what watches into the tab, and makes it the same everywhere.
+func prepared(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+	_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
+	if err == nil {
+		_, err = cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
+	}
+	if err == nil {
+		_, err = cdp.Call(ctx, target, emulation.SetLocaleOverride, emulation.SetLocaleOverrideParams{Locale: "en_GB"})
+	}
+	if err == nil {
+		_, err = cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	}
+	return chromedp.Void{}, err
+}
+
+// scheme chooses light or dark, and that nothing moves.
+func scheme(name string) chromedp.Action[chromedp.Void] {
 	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
-		if err == nil {
-			_, err = cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
-		}
-		if err == nil {
-			_, err = cdp.Call(ctx, target, emulation.SetLocaleOverride, emulation.SetLocaleOverrideParams{Locale: "en_GB"})
-		}
-		if err == nil {
-			_, err = cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-		}
-		if err == nil {
-			_, err = cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-			}})
-		}
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}})
 		return chromedp.Void{}, err
 	}
 }
