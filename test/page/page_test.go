@@ -215,6 +215,8 @@ func offline(b *tab) {
 	b.add(1)
 	b.visit()
 	b.shows("Title 1")
+	b.add(2)
+	b.shows("Title 2", "Title 1")
 	online := func(is bool) chromedp.Action[chromedp.Void] {
 		return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
 			_, err := cdp.Call(ctx, target, network.OverrideNetworkState, network.OverrideNetworkStateParams{
@@ -226,11 +228,14 @@ func offline(b *tab) {
 	b.do(online(false))
 	b.relay.Set(relay.State{How: relay.Cut})
 	b.until("that one is offline", func(v view) bool { return strings.Contains(v.Notice, "You are offline") && v.State == "Offline" })
-	b.add(2)
+	b.add(3)
 	b.relay.Set(relay.State{How: relay.Open})
 	b.do(online(true))
-	v := b.shows("Title 2", "Title 1")
-	if want := fmt.Sprint([]string{"New message: Title 2"}); v.Notice != "" || fmt.Sprint(v.Heard) != want {
+	v := b.shows("Title 3", "Title 2", "Title 1")
+	if want := fmt.Sprint([]string{"New message: Title 2", "New message: Title 3"}); v.Notice != "" || fmt.Sprint(v.Heard) != want {
 		b.t.Fatalf("notice %q, announced %q", v.Notice, v.Heard)
+	}
+	if got := b.began(); slices.Contains(got[1:], got[0]) {
+		b.t.Fatalf("the streams began behind %q: the cursor was not kept", got)
 	}
 }
