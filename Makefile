@@ -30,7 +30,7 @@ vuln: ## Look for known vulnerabilities, where their database can be reached
 fmt: ## Format the code
 	go run $(GOLANGCI_LINT) fmt ./...
 
-setup: ## Install what the tests need and is missing (redis-server, kcat, curl, Java, Node.js, Python, Kafka's jars, validators, SDKs)
+setup: ## Install what the tests need and is missing (redis-server, kcat, curl, Java, Node.js, Python, Chromium, Kafka's jars, validators, SDKs)
 	@./test/setup.sh
 
 test: setup sim ## Run every test, with the race detector, on real Kafka and real Redis too; and what sim does

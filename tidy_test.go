@@ -85,6 +85,7 @@ var arrows = map[string][]string{
 	"cmd/veltrix":                    {"*"},
 	"test/broker":                    {"internal/child"},
 	"test/broker/run":                {"test/broker", "internal/child"},
+	"test/page":                      {}, // a test alone
 	"test/proxy":                     {},
 	"internal/engine/enginetest/sim": {"internal/engine/enginetest"},
 	"test/mutants":                   {"*"},

@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: redis-server, kcat, curl, a Java
-# run-time, Maven, Node.js and Python from the distribution, Apache Kafka's jars
-# through Maven into .cache/kafka, the validators of generated documents through
-# npm into .cache/validators, and what the example clients need through npm and
-# pip into .cache/clients. Does nothing, at once, when all is there. Starts and
-# stops no service.
+# run-time, Maven, Node.js, Python and Chromium from the distribution, Apache
+# Kafka's jars through Maven into .cache/kafka, the validators of generated
+# documents through npm into .cache/validators, the inbox page's rules of
+# accessibility into .cache/page, and what the example clients need through npm
+# and pip into .cache/clients. Does nothing, at once, when all is there. Starts
+# and stops no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly libs=.cache/kafka/libs
 readonly stamp=.cache/kafka/installed
 readonly validators=.cache/validators
+readonly page=.cache/page
 readonly clients=.cache/clients
 readonly policy=/usr/sbin/policy-rc.d
 
 # missing prints the distribution's packages for the commands not found.
 missing() {
   local pair
-  for pair in redis-server:redis-server kcat:kcat curl:curl java:default-jre-headless mvn:maven node:nodejs npm:npm; do
+  for pair in redis-server:redis-server kcat:kcat curl:curl java:default-jre-headless mvn:maven node:nodejs npm:npm chromium:chromium; do
     # Maven and npm are of use only while there is something to fetch.
     if [ "${pair%%:*}" = mvn ] && jars_are_there; then continue; fi
-    if [ "${pair%%:*}" = npm ] && validators_are_there && javascript_is_there; then continue; fi
+    if [ "${pair%%:*}" = npm ] && validators_are_there && page_is_there && javascript_is_there; then continue; fi
     command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
   done
   # Distributions split what makes an environment off Python itself.
@@ -35,6 +37,10 @@ jars_are_there() {
 # The validators are there when all of the lock file as it is now were installed.
 validators_are_there() {
   [ -f "$validators/installed" ] && [ "$(cat "$validators/installed")" = "$(cksum <test/validators/package-lock.json)" ]
+}
+
+page_is_there() {
+  [ -f "$page/installed" ] && [ "$(cat "$page/installed")" = "$(cksum <test/page/package-lock.json)" ]
 }
 
 # So are what the example clients need, from a file each.
@@ -62,7 +68,7 @@ as_root() {
 # scripts ask policy-rc.d, and 101 means no. One that is already there stays.
 install_packages() {
   if ! command -v apt-get >/dev/null; then
-    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time, maven, nodejs, npm, curl and Python 3 with venv, then run make test again (missing: ${packages[*]})" >&2
+    echo "test/setup.sh: no apt-get here: install redis-server, kcat, a Java 17 run-time, maven, nodejs, npm, chromium, curl and Python 3 with venv, then run make test again (missing: ${packages[*]})" >&2
     exit 1
   fi
   echo "test/setup.sh: installing ${packages[*]}"
@@ -115,6 +121,18 @@ fetch_validators() {
   cksum <test/validators/package-lock.json >"$validators/installed"
 }
 
+fetch_page() {
+  echo "test/setup.sh: fetching the rules of accessibility into $page"
+  rm -rf "$page"
+  mkdir -p "$page"
+  cp test/page/package.json test/page/package-lock.json "$page"
+  if ! (cd "$page" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+    echo "test/setup.sh: npm could not fetch axe-core; the test of the inbox page needs it, see the lines above" >&2
+    exit 1
+  fi
+  cksum <test/page/package-lock.json >"$page/installed"
+}
+
 fetch_javascript() {
   echo "test/setup.sh: fetching what the JavaScript example needs into $clients/javascript"
   rm -rf "$clients/javascript"
@@ -146,6 +164,7 @@ mapfile -t packages < <(missing)
 if [ "${#packages[@]}" -gt 0 ]; then install_packages; fi
 jars_are_there || fetch_jars
 validators_are_there || fetch_validators
+page_is_there || fetch_page
 javascript_is_there || fetch_javascript
 python_is_there || fetch_python
 java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)

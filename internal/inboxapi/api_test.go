@@ -322,6 +322,9 @@ func TestPage(t *testing.T) {
 			t.Errorf("the policy %q lacks %s", csp, part)
 		}
 	}
+	if strings.Contains(csp, "unsafe") || strings.Count(csp, "'sha256-") != 2 {
+		t.Errorf("the policy %q takes more than the page's own script and style", csp)
+	}
 	if resp.Header.Get("Referrer-Policy") != "no-referrer" || resp.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers %v", resp.Header)
 	}
