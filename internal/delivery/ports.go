@@ -305,11 +305,28 @@ type Device struct {
 	Channel string // webpush, fcm or apns
 	// Token is what the provider knows it by; of Web Push the subscription's
 	// endpoint. It is a secret: whoever has it can write to the device.
-	Token string
-	// P256dh and Auth are a Web Push subscription's keys, in base64url.
-	P256dh, Auth string
-	Registered   time.Time // when the token was registered last
+	Token string `json:"-"`
+	// P256dh and Auth are a Web Push subscription's keys, in base64url without
+	// padding.
+	P256dh     string    `json:"-"`
+	Auth       string    `json:"-"`
+	Registered time.Time // when the token was registered last
 }
+
+// Ending returns the end of the token, enough to tell devices apart and too
+// little to write to one.
+func (d Device) Ending() string {
+	if len(d.Token) < 16 {
+		return "…"
+	}
+	return "…" + d.Token[len(d.Token)-4:]
+}
+
+// String names the device without its secrets, wherever it is printed.
+func (d Device) String() string { return d.Channel + " device " + d.ID + " (" + d.Ending() + ")" }
+
+// GoString is String.
+func (d Device) GoString() string { return d.String() }
 
 // ErrDevicesFull says that a participant has as many devices as may be.
 var ErrDevicesFull = errors.New("this participant has as many devices as may be: delete one")

@@ -1,8 +1,10 @@
 // Package inboxapi serves participants their inboxes over HTTP: as pages, as a
-// live stream, and as a small web page.
+// live stream, and as a small web page. It takes the devices that they are to be
+// reached on.
 //
-// Its invariant: a request sees and changes the inbox of the participant that
-// its token names, and no other; what the stream sends has an ID from which it
+// Its invariant: a request sees and changes the inbox and the devices of the
+// participant that its token names, and no others; no answer has a device's
+// secrets; what the stream sends has an ID from which it
 // can be resumed without a gap.
 package inboxapi
 
@@ -36,8 +38,11 @@ const (
 
 // Options set the API up. A zero field takes its default.
 type Options struct {
-	Inbox  delivery.Inbox
-	Secret []byte // of the tokens, at least 32 bytes
+	Inbox delivery.Inbox
+	// Devices are registered where it is set, for the channels that are named.
+	Devices        delivery.Devices
+	DeviceChannels []string
+	Secret         []byte // of the tokens, at least 32 bytes
 	// Issuer signs the tokens instead of whoever has the secret. It is followed
 	// until Close.
 	Issuer *Issuer
@@ -60,6 +65,8 @@ type Options struct {
 // API is an http.Handler.
 type API struct {
 	inbox           delivery.Inbox
+	devices         delivery.Devices
+	channels        []string // that a device may have
 	tokens          *verifier
 	heartbeat, poll time.Duration
 	streams         chan struct{}
@@ -128,6 +135,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		opened: o.Streams, resynced: o.Resyncs, following: following, pushKey: o.PushKey,
+		devices: o.Devices, channels: o.DeviceChannels,
 		inbox: o.Inbox, tokens: tokens, heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
@@ -138,18 +146,12 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc("GET /v1/push/key", a.key)
 	a.mux.HandleFunc("GET /inbox", a.page)
 	a.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
-	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			other := r.Clone(r.Context())
-			other.Method = method
-			if _, pattern := a.mux.Handler(other); pattern != "/" && pattern != "" {
-				w.Header().Set("Allow", method)
-				problem(w, http.StatusMethodNotAllowed, r.Method+" is not allowed here; use "+method)
-				return
-			}
-		}
-		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
-	})
+	if a.devices != nil {
+		a.mux.HandleFunc("GET /v1/participants/{participant}/devices", a.listDevices)
+		a.mux.HandleFunc("PUT /v1/participants/{participant}/devices/{device}", a.putDevice)
+		a.mux.HandleFunc("DELETE /v1/participants/{participant}/devices/{device}", a.deleteDevice)
+	}
+	a.mux.HandleFunc("/", a.elsewhere)
 	return a, nil
 }
 
@@ -169,6 +171,24 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-store")
 	a.mux.ServeHTTP(w, r)
+}
+
+// elsewhere answers what no other pattern takes.
+func (a *API) elsewhere(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := a.mux.Handler(other); pattern != "/" && pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	problem(w, http.StatusMethodNotAllowed, r.Method+" is not allowed here; use "+strings.Join(allowed, " or "))
 }
 
 // page serves the web page. It holds no data: the token stays in the URL's
@@ -264,7 +284,7 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) {
 		p, err = a.inbox.Newest(ctx, participant, before, limit)
 	}
 	if err != nil {
-		a.unavailable(w, err)
+		a.unavailable(w, "the inbox", err)
 		return
 	}
 	body := pageBody{
@@ -301,16 +321,16 @@ func (a *API) ack(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	acked, err := a.inbox.Ack(ctx, participant, *body.Offset)
 	if err != nil {
-		a.unavailable(w, err)
+		a.unavailable(w, "the inbox", err)
 		return
 	}
 	reply(w, http.StatusOK, "application/json", map[string]int64{"acked": acked})
 }
 
-func (a *API) unavailable(w http.ResponseWriter, err error) {
-	a.log.Warn("an inbox cannot be reached", "error", err)
+func (a *API) unavailable(w http.ResponseWriter, what string, err error) {
+	a.log.Warn(what+" cannot be reached", "error", err)
 	w.Header().Set("Retry-After", "2")
-	problem(w, http.StatusServiceUnavailable, "the inbox cannot be reached now; try again in a moment")
+	problem(w, http.StatusServiceUnavailable, what+" cannot be reached now; try again in a moment")
 }
 
 // cursorText writes a cursor as epoch-offset, the form of a stream's IDs.

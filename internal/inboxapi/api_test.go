@@ -2,7 +2,6 @@ package inboxapi_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -65,7 +64,21 @@ func token(t *testing.T, who string, ttl time.Duration) string {
 // do makes a request and decodes the answer's JSON.
 func (s *server) do(method, path, token, body string, status int) map[string]any {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, bytes.NewReader([]byte(body)))
+	got, text := s.raw(method, path, token, body)
+	if got != status {
+		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, got, status, text)
+	}
+	var out map[string]any
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		s.t.Fatalf("%s %s: %v: %s", method, path, err, text)
+	}
+	return out
+}
+
+// raw makes a request and returns the answer's status and body.
+func (s *server) raw(method, path, token, body string) (status int, text string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -77,21 +90,14 @@ func (s *server) do(method, path, token, body string, status int) map[string]any
 		s.t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if resp.StatusCode != status {
-		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, resp.StatusCode, status, text)
-	}
-	if kind := resp.Header.Get("Content-Type"); status >= 400 && kind != "application/problem+json" {
+	if kind := resp.Header.Get("Content-Type"); resp.StatusCode >= 400 && kind != "application/problem+json" {
 		s.t.Errorf("%s %s: an error of type %s", method, path, kind)
 	}
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
-		s.t.Fatalf("%s %s: %v: %s", method, path, err, text)
-	}
-	return out
+	return resp.StatusCode, string(answer)
 }
 
 func TestTokens(t *testing.T) {

@@ -89,8 +89,16 @@ func TestDevicesCrash(t *testing.T) {
 			t.Errorf("%s has %v, %v", who, got, err)
 		}
 	}
+	young := delivery.Device{ID: "tablet", Channel: "fcm", Token: "t3", Registered: time.Now()}
+	if err := cut.Put(t.Context(), "bob", young); !errors.Is(err, broken) {
+		t.Fatalf("a registration that breaks off says %v", err)
+	}
 	if err := devices.Put(t.Context(), "bob", phone); err != nil {
 		t.Fatal(err)
+	}
+	third := delivery.Device{ID: "third", Channel: "fcm", Token: "t4", Registered: time.Now()}
+	if err := devices.Put(t.Context(), "bob", third); !errors.Is(err, delivery.ErrDevicesFull) {
+		t.Errorf("in the place of one that may still be on its way a device was taken: %v", err)
 	}
 	if got, err := devices.Find(t.Context(), "bob", "phone"); err != nil || got == nil || *got != phone {
 		t.Errorf("registered again, bob has %v, %v", got, err)
