@@ -43,6 +43,8 @@ var edges = []struct {
 	{"notifier.ledger_retention", []string{"1h", "8760h"}, []string{"59m", "8761h"}},
 	{"notifier.inbox_max", []string{"1", "100000"}, []string{"0", "100001"}},
 	{"notifier.inbox_retention", []string{"1h", "87600h"}, []string{"59m", "87601h"}},
+	{"notifier.devices_max", []string{"1", "1000"}, []string{"0", "1001"}},
+	{"notifier.device_life", []string{"1h", "87600h"}, []string{"59m", "87601h"}},
 	{"notifier.session_timeout", []string{"1s", "30m"}, []string{"999ms", "31m"}},
 	{"notifier.jwks_url", []string{"", "https://id.example/keys.json", "http://127.0.0.1:9/k"}, []string{"ftp://a", "id.example", "https://u:p@id.example"}},
 	{"notifier.webhook.url", []string{""}, []string{"ftp://a", "a.example", "https://", "https://u:p@a.example"}},

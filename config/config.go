@@ -111,6 +111,8 @@ type Notifier struct {
 	LedgerRetention time.Duration
 	InboxMax        int // entries per participant
 	InboxRetention  time.Duration
+	DevicesMax      int           // per participant
+	DeviceLife      time.Duration // after its last registration
 	SessionTimeout  time.Duration
 	Webhook         Webhook
 	Webpush         Webpush

@@ -122,6 +122,8 @@ var keys = []key{
 	{"notifier.ledger_retention", func(c *Config) any { return &c.Notifier.LedgerRetention }, spans(hour, 8760*hour), "168h", "How long a sent notification is remembered. It outlives every deadline and, with webhooks, their 76 hours of retries."},
 	{"notifier.inbox_max", func(c *Config) any { return &c.Notifier.InboxMax }, ints(1, 100_000), "1000", "Entries kept in one inbox; the oldest go first."},
 	{"notifier.inbox_retention", func(c *Config) any { return &c.Notifier.InboxRetention }, spans(hour, 87_600*hour), "720h", "How long an inbox is kept after its last entry."},
+	{"notifier.devices_max", func(c *Config) any { return &c.Notifier.DevicesMax }, ints(1, 1000), "32", "Devices that a participant may have at a time."},
+	{"notifier.device_life", func(c *Config) any { return &c.Notifier.DeviceLife }, spans(hour, 87_600*hour), "6480h", "How long a device is written to after it was registered last."},
 	{"notifier.session_timeout", func(c *Config) any { return &c.Notifier.SessionTimeout }, spans(sec, 30*time.Minute), "10s", "After this silence the group gives a notifier's partitions away."},
 	{"notifier.webhook.url", func(c *Config) any { return &c.Notifier.Webhook.URL }, httpURL, "", "Where the webhook channel posts; empty switches it off."},
 	{"notifier.webhook.secret_file", func(c *Config) any { return &c.Notifier.Webhook.SecretFile }, filePath, "", "File that holds the key which signs webhooks (Standard Webhooks, `whsec_…`)."},

@@ -18,9 +18,9 @@ func playerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "player",
 		Short:   "Look at one participant",
-		Example: "  veltrix player explain ada",
+		Example: "  veltrix player explain ada\n  veltrix player devices ada",
 	}
-	cmd.AddCommand(playerExplainCommand())
+	cmd.AddCommand(playerExplainCommand(), playerDevicesCommand())
 	return cmd
 }
 

@@ -4,19 +4,11 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/channel/webhook"
 	"github.com/veltrix/veltrix/internal/channel/webpush"
 	"github.com/veltrix/veltrix/internal/delivery"
-)
-
-// Bounds of the devices: those of one participant, and how long one is kept
-// after it was registered last. Pages and apps register at each visit.
-const (
-	devicesMax  = 32
-	devicesLife = 90 * 24 * time.Hour
 )
 
 // channels returns the channels that are configured, and what pages subscribe

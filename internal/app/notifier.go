@@ -68,7 +68,8 @@ func (n *Notifier) work(ctx context.Context) error {
 	if n.client, err = n.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
-	channels, pushKey, err := channels(cfg, redisstore.NewDevices(n.client, n.rt.Config.Prefix, devicesMax, devicesLife))
+	devices := n.rt.devices(n.client)
+	channels, pushKey, err := channels(cfg, devices)
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,8 @@ func (n *Notifier) work(ctx context.Context) error {
 	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
 	streams := n.rt.Metrics.Notifier.Streams
 	api, err := inboxapi.New(inboxapi.Options{
-		Inbox: inbox, Secret: secret, Issuer: issuer, Refresh: n.secret(secret), Logger: n.rt.Log,
+		Inbox: inbox, Devices: devices, DeviceChannels: names(channels),
+		Secret: secret, Issuer: issuer, Refresh: n.secret(secret), Logger: n.rt.Log,
 		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
 		PushKey: pushKey,
 	})
@@ -134,6 +136,15 @@ func (n *Notifier) signs(ctx context.Context) ([]byte, *inboxapi.Issuer, error) 
 	}
 	secret, err := NotifierSecret(ctx, n.rt, n.client)
 	return secret, nil, err
+}
+
+// names returns the channels' names.
+func names(channels []delivery.Channel) []string {
+	out := make([]string, 0, len(channels))
+	for _, ch := range channels {
+		out = append(out, ch.Name())
+	}
+	return out
 }
 
 // NotifierSecret returns what signs the players' tokens: the configured secret,
@@ -266,6 +277,8 @@ func (d deliveryMetrics) Outcome(channel string, outcome delivery.Outcome, cause
 		d.m.Expired.WithLabelValues(channel).Inc()
 	case delivery.OutRetracted:
 		d.m.Retracted.WithLabelValues(channel).Inc()
+	case delivery.OutPruned:
+		d.m.Pruned.WithLabelValues(channel).Inc()
 	case delivery.OutDead:
 		d.m.Dead.WithLabelValues(channel, cause).Inc()
 	case delivery.OutAmbiguous: // counted with its policy

@@ -108,6 +108,7 @@ type NotifierMetrics struct {
 	Retried      counterVec // channel
 	Expired      counterVec // channel
 	Retracted    counterVec // channel
+	Pruned       counterVec // channel
 	Dead         counterVec // channel, reason
 	Held         gauge
 	Inflight     gauge
@@ -235,6 +236,7 @@ func declareNotifier(d *declarer) NotifierMetrics {
 		Retried:      d.counters("retried_total", "Attempts that definitely failed and are tried again.", "channel"),
 		Expired:      d.counters("expired_total", "Notifications past their deadline; not sent.", "channel"),
 		Retracted:    d.counters("retracted_total", "Notifications withdrawn before or after they were sent.", "channel"),
+		Pruned:       d.counters("pruned_total", "Devices that their provider does not know any more, and that were taken out.", "channel"),
 		Dead:         d.counters("dead_total", "Notifications given up, by reason.", "channel", "reason"),
 		Held:         d.gauge("held", "Notifications that wait for their class's hold to end."),
 		Inflight:     d.gauge("inflight", "Notifications read and not yet finished."),
