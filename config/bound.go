@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
@@ -35,6 +36,8 @@ var (
 	cidrs        = listBound("networks such as 10.0.0.0/8", 256, true, func(s string) bool { _, err := netip.ParsePrefix(s); return err == nil })
 	origins      = listBound("origins such as https://play.example, or *", 256, true, isOrigin)
 	httpURL      = textBound("an http or https URL", isHTTPURL)
+	contact      = textBound("a mail address or an https URL", isContact)
+	vapidKey     = secretBound(43, 44) // 32 bytes in base64url, with or without padding
 )
 
 func ints(low, high int) bound {
@@ -116,6 +119,18 @@ func isHTTPURL(s string) bool {
 	}
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+}
+
+// isContact says whether push services would take s as a contact.
+func isContact(s string) bool {
+	if strings.HasPrefix(s, "https://") {
+		return isHTTPURL(s)
+	}
+	if s == "" {
+		return true
+	}
+	a, err := mail.ParseAddress(strings.TrimPrefix(s, "mailto:"))
+	return err == nil && a.Name == "" && !strings.ContainsAny(s, "<> ")
 }
 
 // isOrigin says whether s is an origin as browsers send it: without a path, and

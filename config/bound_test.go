@@ -45,6 +45,9 @@ var edges = []struct {
 	{"notifier.inbox_retention", []string{"1h", "87600h"}, []string{"59m", "87601h"}},
 	{"notifier.session_timeout", []string{"1s", "30m"}, []string{"999ms", "31m"}},
 	{"notifier.webhook.url", []string{""}, []string{"ftp://a", "a.example", "https://", "https://u:p@a.example"}},
+	{"notifier.webpush.subject", []string{"", "ops@a.example", "mailto:ops@a.example", "https://a.example/contact"}, []string{"ops", "http://a.example", "https://", "Ops <ops@a.example>"}},
+	{"notifier.webpush.timeout", []string{"100ms", "5m"}, []string{"99ms", "301s"}},
+	{"notifier.webpush.allow", []string{"", "127.0.0.0/8"}, []string{"127.0.0.1"}},
 	{"notifier.webhook.timeout", []string{"100ms", "5m"}, []string{"99ms", "301s"}},
 	{"notifier.webhook.allow", []string{"", "10.0.0.0/8", "::1/128"}, []string{"10.0.0.0", "10.0.0.0/33"}},
 	{"log.level", []string{"debug", "error"}, []string{"INFO", "trace"}},
@@ -106,6 +109,7 @@ func TestSizeText(t *testing.T) {
 
 func TestChecksBetweenKeys(t *testing.T) {
 	secret := file(t, "0123456789abcdef0123456789abcdef\n")
+	vapid := file(t, strings.Repeat("A", 43)+"\n")
 	for _, c := range []struct {
 		args []string
 		key  string // empty: accepted
@@ -131,6 +135,9 @@ func TestChecksBetweenKeys(t *testing.T) {
 		{[]string{"--producer-tls-client-ca-file=x"}, "producer.tls.client_ca_file"},
 		{[]string{"--producer-tls-client-ca-file=x", "--producer-tls-cert-file=x", "--producer-tls-key-file=x"}, ""},
 		{[]string{"--notifier-tls-key-file=x"}, "notifier.tls.cert_file"},
+		{[]string{"--notifier-webpush-private-key-file=" + vapid}, "notifier.webpush.subject"},
+		{[]string{"--notifier-webpush-private-key-file=" + vapid, "--notifier-webpush-subject=ops@a.example"}, ""},
+		{[]string{"--notifier-webpush-private-key-file=" + secret, "--notifier-webpush-subject=ops@a.example"}, "notifier.webpush.private_key_file"},
 		{[]string{"--notifier-webhook-url=https://a.example/"}, "notifier.webhook.secret"},
 		{[]string{"--notifier-webhook-url=https://a.example/", "--notifier-webhook-secret-file=" + secret, "--notifier-ledger-retention=75h"}, "notifier.ledger_retention"},
 		{[]string{"--notifier-webhook-url=https://a.example/", "--notifier-webhook-secret-file=" + secret, "--notifier-ledger-retention=76h"}, ""},

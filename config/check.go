@@ -87,6 +87,9 @@ func (c *Config) text(name string) string { return *find(name).field(c).(*string
 
 func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	n := c.Notifier
+	if n.Webpush.PrivateKey.Set() && n.Webpush.Subject == "" {
+		wrong("notifier.webpush.subject", "is empty, and push services want to know whom to turn to: set a mail address")
+	}
 	if n.Webhook.URL == "" {
 		return
 	}

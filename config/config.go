@@ -111,6 +111,7 @@ type Notifier struct {
 	InboxRetention  time.Duration
 	SessionTimeout  time.Duration
 	Webhook         Webhook
+	Webpush         Webpush
 }
 
 // Webhook configures the webhook channel; an empty URL switches it off.
@@ -120,6 +121,15 @@ type Webhook struct {
 	Secret     Secret
 	Timeout    time.Duration
 	Allow      []string // CIDRs exempt from the block of private addresses
+}
+
+// Webpush configures the channel to browsers; without a key it is off.
+type Webpush struct {
+	Subject        string // a mail address or an https URL
+	PrivateKeyFile string
+	PrivateKey     Secret // VAPID, 32 bytes in base64url
+	Timeout        time.Duration
+	Allow          []string // CIDRs exempt from the block of private addresses
 }
 
 // Metrics configures the listener of metrics, health and profiles.

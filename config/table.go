@@ -126,6 +126,11 @@ var keys = []key{
 	{"notifier.webhook.secret", func(c *Config) any { return &c.Notifier.Webhook.Secret }, secretText, "", "The key which signs webhooks itself."},
 	{"notifier.webhook.timeout", func(c *Config) any { return &c.Notifier.Webhook.Timeout }, spans(100*ms, 5*time.Minute), "15s", "How long one attempt may take."},
 	{"notifier.webhook.allow", func(c *Config) any { return &c.Notifier.Webhook.Allow }, cidrs, "", "Networks (CIDR) that a webhook may reach although they are private or local."},
+	{"notifier.webpush.subject", func(c *Config) any { return &c.Notifier.Webpush.Subject }, contact, "", "Where push services reach you when your pushes make trouble."},
+	{"notifier.webpush.private_key_file", func(c *Config) any { return &c.Notifier.Webpush.PrivateKeyFile }, filePath, "", "File that holds the VAPID key which signs pushes to browsers (`veltrix keys vapid` makes one); without one, the webpush channel is off."},
+	{"notifier.webpush.private_key", func(c *Config) any { return &c.Notifier.Webpush.PrivateKey }, vapidKey, "", "The VAPID key itself."},
+	{"notifier.webpush.timeout", func(c *Config) any { return &c.Notifier.Webpush.Timeout }, spans(100*ms, 5*time.Minute), "15s", "How long one attempt may take."},
+	{"notifier.webpush.allow", func(c *Config) any { return &c.Notifier.Webpush.Allow }, cidrs, "", "Networks (CIDR) that a push may reach although they are private or local."},
 
 	{"metrics.listen", func(c *Config) any { return &c.Metrics.Listen }, listenAddr, "127.0.0.1:9464", "Where /metrics, /healthz and /readyz are served. When the default is taken, a free port is used; an address that was given must be free."},
 	{"metrics.pprof", func(c *Config) any { return &c.Metrics.Pprof }, noBound, "false", "Serve /debug/pprof beside the metrics."},

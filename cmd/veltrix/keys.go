@@ -22,14 +22,14 @@ import (
 func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make, list and revoke the gateway's API keys",
+		Short: "Make, list and revoke the gateway's API keys, and make the key of pushes to browsers",
 		Long: "The gateway asks for a key where producer.keys_file is set, and follows changes of that file within a second.\n" +
 			"The file holds hashes: a key is shown once, when it is made.",
 		Example: "  veltrix keys add --file keys.yaml phones --source '/phone/*' --type 'clue.*' --rate 500\n" +
 			"  veltrix keys list --file keys.yaml\n" +
 			"  veltrix keys revoke --file keys.yaml phones",
 	}
-	cmd.AddCommand(addKeyCommand(), listKeysCommand(), revokeKeyCommand())
+	cmd.AddCommand(addKeyCommand(), listKeysCommand(), revokeKeyCommand(), vapidCommand())
 	return cmd
 }
 

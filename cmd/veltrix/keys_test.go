@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/veltrix/veltrix/internal/channel/webpush"
 	"github.com/veltrix/veltrix/internal/service"
 )
 
@@ -47,5 +48,24 @@ func TestKeys(t *testing.T) {
 		if _, code := veltrix(t, append(append(args[:2:2], "--file", file), args[2:]...)...); code != want {
 			t.Errorf("%v ends with %d, want %d", args, code, want)
 		}
+	}
+}
+
+// TestVAPIDKeys makes two pairs: each belongs together, and they differ.
+func TestVAPIDKeys(t *testing.T) {
+	made := map[string]bool{}
+	for range 2 {
+		said, code := veltrix(t, "keys", "vapid")
+		private, public, both := strings.Cut(strings.TrimPrefix(said, "private_key: "), "\npublic_key: ")
+		if code != 0 || !both {
+			t.Fatalf("code %d: %q", code, said)
+		}
+		if got, err := webpush.PublicKey(private); err != nil || got != strings.TrimSpace(public) {
+			t.Errorf("the public key of the private one is %q, %v; printed was %q", got, err, public)
+		}
+		made[private] = true
+	}
+	if len(made) != 2 {
+		t.Error("the same key twice")
 	}
 }

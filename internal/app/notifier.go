@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/veltrix/veltrix/internal/channel/webhook"
 	"github.com/veltrix/veltrix/internal/delivery"
 	"github.com/veltrix/veltrix/internal/inboxapi"
 	"github.com/veltrix/veltrix/internal/kafkalog"
@@ -70,7 +68,7 @@ func (n *Notifier) work(ctx context.Context) error {
 	if n.client, err = n.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
-	channels, err := n.channels()
+	channels, pushKey, err := channels(cfg, redisstore.NewDevices(n.client, n.rt.Config.Prefix, devicesMax, devicesLife))
 	if err != nil {
 		return err
 	}
@@ -83,6 +81,7 @@ func (n *Notifier) work(ctx context.Context) error {
 	api, err := inboxapi.New(inboxapi.Options{
 		Inbox: inbox, Secret: secret, Refresh: n.secret(secret), Logger: n.rt.Log,
 		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
+		PushKey: pushKey,
 	})
 	if err != nil {
 		return err
@@ -126,28 +125,6 @@ func (n *Notifier) work(ctx context.Context) error {
 // drain is how long running attempts may take when a partition goes: less than
 // the whole stop, which has to commit after it.
 func (n *Notifier) drain() time.Duration { return min(10*time.Second, n.rt.Config.StopTimeout/2) }
-
-func (n *Notifier) channels() ([]delivery.Channel, error) {
-	cfg := n.rt.Config.Notifier.Webhook
-	if cfg.URL == "" {
-		return nil, nil
-	}
-	var allow []netip.Prefix
-	for _, text := range cfg.Allow {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("notifier.webhook.allow: %w", err)
-		}
-		allow = append(allow, p)
-	}
-	ch, err := webhook.New(webhook.Config{
-		URL: cfg.URL, Secrets: strings.Fields(cfg.Secret.Reveal()), Timeout: cfg.Timeout, Allow: allow,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return []delivery.Channel{ch}, nil
-}
 
 // NotifierSecret returns what signs the players' tokens: the configured secret,
 // or the one that the deployment shares in Redis.

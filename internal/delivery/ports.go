@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/wire"
@@ -310,11 +311,17 @@ type Device struct {
 	Registered   time.Time // when the token was registered last
 }
 
-// Devices keeps each participant's devices. A token belongs to one participant:
-// registered again, it is taken from whoever had it. Errors are transport errors,
-// and every method may be called again.
+// ErrDevicesFull says that a participant has as many devices as may be.
+var ErrDevicesFull = errors.New("this participant has as many devices as may be: delete one")
+
+// Devices keeps each participant's devices. A token belongs to one participant
+// and one ID: registered again, it is taken from whoever had it. Errors are
+// transport errors where nothing else is said, and every method may be called
+// again.
 type Devices interface {
-	// Put registers a device, or its new token under the same ID.
+	// Put registers a device, or its new token under the same ID. It fails with
+	// ErrDevicesFull where a new ID would be one too many, and then takes the
+	// token from nobody.
 	Put(ctx context.Context, participant string, d Device) error
 	// Delete takes a device out; one that is not there is no error.
 	Delete(ctx context.Context, participant, id string) error

@@ -46,6 +46,9 @@ type Options struct {
 	// each one whose cursor was of no use.
 	Streams func(delta int)
 	Resyncs func()
+	// PushKey is what a page subscribes to Web Push with, in base64url; empty
+	// where that channel is off.
+	PushKey string
 }
 
 // API is an http.Handler.
@@ -57,6 +60,7 @@ type API struct {
 	log             *slog.Logger
 	opened          func(delta int)
 	resynced        func()
+	pushKey         string
 	mux             *http.ServeMux
 	stop            chan struct{} // closed: streams end
 	stopping        sync.Once
@@ -89,13 +93,14 @@ func New(o Options) (*API, error) {
 		o.Resyncs = func() {}
 	}
 	a := &API{
-		opened: o.Streams, resynced: o.Resyncs,
+		opened: o.Streams, resynced: o.Resyncs, pushKey: o.PushKey,
 		inbox: o.Inbox, tokens: newVerifier(o.Secret, o.Refresh), heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
 	a.mux.HandleFunc("GET /v1/inbox", a.list)
 	a.mux.HandleFunc("GET /v1/inbox/stream", a.stream)
 	a.mux.HandleFunc("POST /v1/inbox/ack", a.ack)
+	a.mux.HandleFunc("GET /v1/push/key", a.key)
 	a.mux.HandleFunc("GET /inbox", a.page)
 	a.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
 	a.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -134,6 +139,15 @@ func (a *API) page(w http.ResponseWriter, _ *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "+
 		"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.Write(pageHTML) //nolint:errcheck // the client went away
+}
+
+// key serves Web Push's public key, to everybody: it is in each subscription.
+func (a *API) key(w http.ResponseWriter, _ *http.Request) {
+	if a.pushKey == "" {
+		problem(w, http.StatusNotFound, "pushes to browsers are off here; to switch them on, set notifier.webpush.private_key_file")
+		return
+	}
+	reply(w, http.StatusOK, "application/json", map[string]string{"public_key": a.pushKey})
 }
 
 // who authenticates a request, or answers it.

@@ -329,3 +329,22 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page holds %q: it must not load or write markup from anywhere", found)
 	}
 }
+
+// TestPushKey asks for the key without a token, where the channel is on and off.
+func TestPushKey(t *testing.T) {
+	s := serve(t, 0)
+	if got := s.do("GET", "/v1/push/key", "", "", 404); !strings.Contains(got["detail"].(string), "notifier.webpush.private_key_file") {
+		t.Errorf("the answer is %v", got)
+	}
+	api, err := inboxapi.New(inboxapi.Options{Inbox: s.inbox, Secret: secret, PushKey: "BPublic"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(api)
+	t.Cleanup(srv.Close)
+	on := &server{t, s.inbox, api, srv.URL}
+	if got := on.do("GET", "/v1/push/key", "", "", 200); got["public_key"] != "BPublic" {
+		t.Errorf("the answer is %v", got)
+	}
+	on.do("POST", "/v1/push/key", "", "", 405)
+}

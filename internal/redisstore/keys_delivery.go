@@ -1,6 +1,10 @@
 package redisstore
 
-import "strings"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
 
 // keyEscaper keeps a name from closing a hash tag or from reaching into the
 // next part of a key.
@@ -32,3 +36,22 @@ func wakeChannel(prefix string) string { return prefix + ":inbox:wake" }
 
 // tokenSecretKey holds the secret that signs players' tokens.
 func tokenSecretKey(prefix string) string { return prefix + ":token-secret" }
+
+// devicesKey is a hash: device ID → the device as JSON. The hash tag is the
+// participant, as the ledger's is.
+func devicesKey(prefix, participant string) string {
+	return prefix + ":devices:{" + keyEscaper.Replace(participant) + "}"
+}
+
+// tokenOwnerKey is a string: the device that a token belongs to, as
+// tokenOwner writes it. The key has the token's SHA-256 in hex and is in a
+// slot of its own: a token is of nobody before it is of somebody.
+func tokenOwnerKey(prefix, token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return prefix + ":device-token:{" + hex.EncodeToString(sum[:]) + "}"
+}
+
+// tokenOwner names a participant's device.
+func tokenOwner(participant, id string) string {
+	return keyEscaper.Replace(participant) + ":" + keyEscaper.Replace(id)
+}

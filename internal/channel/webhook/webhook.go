@@ -1,10 +1,9 @@
 // Package webhook delivers notifications to an HTTP endpoint, signed after the
 // Standard Webhooks specification.
 //
-// Its invariant: one call of Deliver makes at most one request. Nothing below
-// it retries, follows a redirect, or reuses a connection in a way that makes
-// Go's transport send a POST again; and no request leaves for an address that
-// is not public unless it was allowed.
+// Its invariant: one call of Deliver makes at most one request, through
+// internal/channel/dial; and two tries of one revision carry the same ID and
+// the same body.
 package webhook
 
 import (
@@ -15,19 +14,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/veltrix/veltrix/internal/channel/dial"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -39,9 +35,6 @@ var pauses = []time.Duration{
 	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 }
-
-// retryAfterMax bounds what a receiver may ask for.
-const retryAfterMax = 24 * time.Hour
 
 // Config says where webhooks go.
 type Config struct {
@@ -60,7 +53,7 @@ type Channel struct {
 	url     string
 	target  string
 	signers []*standardwebhooks.Webhook
-	client  *http.Client
+	client  *dial.Client
 	timeout time.Duration
 	pauses  []time.Duration
 }
@@ -95,16 +88,7 @@ func New(c Config) (*Channel, error) {
 	}
 	sum := sha256.Sum256([]byte(ch.url))
 	ch.target = hex.EncodeToString(sum[:8])
-	dialer := &net.Dialer{Timeout: min(5*time.Second, ch.timeout), Control: guard{c.Allow}.control}
-	ch.client = &http.Client{
-		Transport: &http.Transport{
-			// No proxy from the environment: the guard would check the proxy's address.
-			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32,
-			IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 5 * time.Second,
-			MaxResponseHeaderBytes: 32 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	ch.client = dial.New(dial.Guard{Allow: c.Allow, Key: "notifier.webhook.allow"}, nil)
 	return ch, nil
 }
 
@@ -176,9 +160,6 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if err != nil {
 		return delivery.Result{Verdict: delivery.Refused, Reason: "make the request: " + err.Error()}
 	}
-	// Without GetBody the transport cannot send the body a second time. Never
-	// set an Idempotency-Key here: it makes the transport retry a POST by itself.
-	req.GetBody = nil
 	id := ID(n)
 	var signatures []string
 	for _, s := range c.signers {
@@ -196,38 +177,19 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if n.TraceParent != "" {
 		req.Header.Set("traceparent", n.TraceParent)
 	}
-	var connected atomic.Bool
-	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	}))
-	resp, err := c.client.Do(req)
+	resp, err := c.client.Do(req) //nolint:bodyclose // it is closed
 	if err != nil {
-		return failure(err, connected.Load())
+		res := dial.Failure(err)
+		res.Alarm = errors.Is(err, dial.ErrBlocked) // the URL is of our configuration
+		return res
 	}
-	// Reading a little lets the connection be used again; a receiver that never
-	// ends its answer must not hold the attempt.
-	io.CopyN(io.Discard, resp.Body, 4<<10) //nolint:errcheck // the status is the answer
-	resp.Body.Close()
 	return answer(resp)
-}
-
-// failure classifies a request without an answer. Only what failed before a
-// connection stood, its TLS handshake included, is certain not to have arrived.
-func failure(err error, connected bool) delivery.Result {
-	switch {
-	case connected:
-		return delivery.Result{Verdict: delivery.Unknown, Reason: brief(err)}
-	case errors.Is(err, errBlocked):
-		return delivery.Result{Verdict: delivery.Failed, Reason: brief(err), Alarm: true}
-	default:
-		return delivery.Result{Verdict: delivery.Failed, Reason: brief(err), Unreachable: true}
-	}
 }
 
 // answer classifies an answer by its status.
 func answer(resp *http.Response) delivery.Result {
 	code := resp.StatusCode
-	res := delivery.Result{Reason: strconv.Itoa(code), RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	res := delivery.Result{Reason: strconv.Itoa(code), RetryAfter: dial.RetryAfter(resp.Header)}
 	switch {
 	case code >= 200 && code < 300:
 		res.Verdict, res.RetryAfter = delivery.Accepted, 0
@@ -241,28 +203,4 @@ func answer(resp *http.Response) delivery.Result {
 		res.Verdict = delivery.Failed // 1xx to 4xx, redirects included: they are not followed
 	}
 	return res
-}
-
-// retryAfter reads seconds or an HTTP date.
-func retryAfter(v string) time.Duration {
-	if v == "" {
-		return 0
-	}
-	wait := time.Duration(0)
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		wait = time.Duration(s) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		wait = time.Until(at)
-	}
-	return min(max(wait, 0), retryAfterMax)
-}
-
-// brief is an error without the URL, which may be a secret by itself.
-func brief(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	s := err.Error()
-	return s[:min(len(s), 300)]
 }

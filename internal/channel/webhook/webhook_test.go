@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,6 +14,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/veltrix/veltrix/internal/channel/channeltest"
 	"github.com/veltrix/veltrix/internal/channel/webhook"
 	"github.com/veltrix/veltrix/internal/delivery"
 	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
@@ -68,12 +68,6 @@ func (rec *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec.answer(w, r)
 }
 
-func (rec *receiver) count() int {
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	return len(rec.got)
-}
-
 func channel(t *testing.T, url string, timeout time.Duration, allow []netip.Prefix) *webhook.Channel {
 	t.Helper()
 	ch, err := webhook.New(webhook.Config{URL: url, Secrets: []string{secret, oldSecret}, Timeout: timeout, Allow: allow})
@@ -91,113 +85,34 @@ func attempt(ch *webhook.Channel, n *delivery.Notification, number int) delivery
 	})
 }
 
-func status(code int, header ...string) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
+// TestSuite holds the webhook against what every channel must do.
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	date := time.Now().Add(48 * time.Hour).UTC().Format(http.TimeFormat)
+	channeltest.Suite(t, func(t *testing.T, answer http.HandlerFunc) channeltest.Subject {
+		url := "http://" + channeltest.Nobody(t)
+		if answer != nil {
+			_, url = newReceiver(t, answer)
 		}
-		w.WriteHeader(code)
-	}
-}
-
-// cut ends the connection in the middle: with a reset where reset is true.
-func cut(reset bool) func(http.ResponseWriter, *http.Request) {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		if tcp, ok := conn.(*net.TCPConn); ok && reset {
-			tcp.SetLinger(0)
-		}
-		conn.Close()
-	}
-}
-
-func TestAnswersAreClassified(t *testing.T) {
-	hung := make(chan struct{})
-	t.Cleanup(func() { close(hung) })
-	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
-	for _, x := range []struct {
-		name   string
-		answer func(http.ResponseWriter, *http.Request)
-		want   delivery.Verdict
-		alarm  bool
-		after  [2]time.Duration // the bounds of RetryAfter
-	}{
-		{"200", status(200), delivery.Accepted, false, [2]time.Duration{}},
-		{"204", status(204), delivery.Accepted, false, [2]time.Duration{}},
-		{"redirect", status(302, "Location", "/elsewhere"), delivery.Failed, false, [2]time.Duration{}},
-		{"400", status(400), delivery.Failed, false, [2]time.Duration{}},
-		{"401", status(401), delivery.Failed, true, [2]time.Duration{}},
-		{"403", status(403), delivery.Failed, true, [2]time.Duration{}},
-		{"410", status(410), delivery.Refused, false, [2]time.Duration{}},
-		{"429 in seconds", status(429, "Retry-After", "120"), delivery.Failed, false, [2]time.Duration{2 * time.Minute, 2 * time.Minute}},
-		{"429 at a date", status(429, "Retry-After", date), delivery.Failed, false, [2]time.Duration{80 * time.Second, 90 * time.Second}},
-		{"429 for ever", status(429, "Retry-After", "99999999"), delivery.Failed, false, [2]time.Duration{24 * time.Hour, 24 * time.Hour}},
-		{"500", status(500), delivery.Unknown, false, [2]time.Duration{}},
-		{"503", status(503, "Retry-After", "5"), delivery.Unknown, false, [2]time.Duration{5 * time.Second, 5 * time.Second}},
-		{"hangs", func(_ http.ResponseWriter, r *http.Request) {
-			select {
-			case <-hung:
-			case <-r.Context().Done():
-			}
-		}, delivery.Unknown, false, [2]time.Duration{}},
-		{"resets", cut(true), delivery.Unknown, false, [2]time.Duration{}},
-		{"accepts, then drops", cut(false), delivery.Unknown, false, [2]time.Duration{}},
-	} {
-		t.Run(x.name, func(t *testing.T) {
-			rec, url := newReceiver(t, x.answer)
-			ch := channel(t, url, 500*time.Millisecond, loopback)
-			res := attempt(ch, deliverytest.Note("alice", 1), 1)
-			if res.Verdict != x.want || res.Alarm != x.alarm {
-				t.Errorf("got %+v, want verdict %d, alarm %v", res, x.want, x.alarm)
-			}
-			if res.RetryAfter < x.after[0] || res.RetryAfter > x.after[1] {
-				t.Errorf("retry after %v, want %v", res.RetryAfter, x.after)
-			}
-			if rec.count() != 1 {
-				t.Errorf("%d requests for one attempt", rec.count())
-			}
+		url += "/path-of-its-own"
+		ch := channel(t, url, channeltest.Timeout, loopback)
+		return channeltest.Subject{Channel: ch, Participant: "alice", Target: targetOf(ch), Secrets: []string{"path-of-its-own", secret, oldSecret}}
+	},
+		channeltest.Row{Name: "204", Answer: channeltest.Status(204), Want: channeltest.Want{Verdict: delivery.Accepted}},
+		channeltest.Row{Name: "400", Answer: channeltest.Status(400), Want: channeltest.Want{Verdict: delivery.Failed}},
+		channeltest.Row{
+			Name: "429 until a date", Answer: channeltest.Status(429, "Retry-After", date),
+			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour},
+		},
+		channeltest.Row{
+			Name: "429 for ever", Answer: channeltest.Status(429, "Retry-After", "99999999"),
+			Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: 24 * time.Hour},
 		})
-	}
 }
 
-// TestReusedConnection checks that an idle connection, cut at the next request,
-// does not become a second copy.
-func TestReusedConnection(t *testing.T) {
-	first := true
-	rec, url := newReceiver(t, func(w http.ResponseWriter, r *http.Request) {
-		if first {
-			first = false
-			return
-		}
-		cut(true)(w, r)
-	})
-	ch := channel(t, url, time.Second, loopback)
-	if res := attempt(ch, deliverytest.Note("alice", 1), 1); res.Verdict != delivery.Accepted {
-		t.Fatalf("got %+v", res)
-	}
-	if res := attempt(ch, deliverytest.Note("alice", 2), 1); res.Verdict != delivery.Unknown {
-		t.Fatalf("got %+v, want unknown", res)
-	}
-	if rec.count() != 2 {
-		t.Fatalf("%d requests for two attempts", rec.count())
-	}
-}
-
-func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	res := attempt(channel(t, "http://"+l.Addr().String(), time.Second, loopback), deliverytest.Note("a", 1), 1)
-	if res.Verdict != delivery.Failed || !res.Unreachable {
-		t.Fatalf("a refused connection is %+v, want a definite failure", res)
-	}
+func TestNoTLSThere(t *testing.T) {
 	// No TLS there: the handshake fails before anything is sent.
-	_, url := newReceiver(t, status(200))
+	_, url := newReceiver(t, channeltest.Status(200))
 	url = strings.Replace(url, "http:", "https:", 1)
 	if res := attempt(channel(t, url, time.Second, loopback), deliverytest.Note("a", 1), 1); res.Verdict != delivery.Failed {
 		t.Fatalf("a failed handshake is %+v, want a definite failure", res)
@@ -205,7 +120,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestRequest(t *testing.T) {
-	rec, url := newReceiver(t, status(200))
+	rec, url := newReceiver(t, channeltest.Status(200))
 	ch := channel(t, url, time.Second, loopback)
 	n := deliverytest.Note("alice", 1)
 	n.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

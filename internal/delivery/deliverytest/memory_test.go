@@ -17,6 +17,10 @@ func TestInbox(t *testing.T) {
 	})
 }
 
+func TestDevices(t *testing.T) {
+	DevicesSuite(t, func(*testing.T) delivery.Devices { return NewDevices() })
+}
+
 type memorySite struct{ log *Log }
 
 func (m memorySite) Add(_ *testing.T, n *delivery.Notification, partition int32) {

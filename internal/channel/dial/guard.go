@@ -1,4 +1,4 @@
-package webhook
+package dial
 
 import (
 	"errors"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// errBlocked marks an address that webhooks must not reach.
-var errBlocked = errors.New("the address is not a public one")
+// ErrBlocked marks an address that a channel must not reach.
+var ErrBlocked = errors.New("the address is not a public one")
 
 // reserved are ranges that are not on the public Internet and that netip has
 // no question for.
@@ -33,15 +33,18 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("fec0::/10"),      // site-local
 }
 
-// guard decides about addresses after name resolution and right before the
+// Guard decides about addresses after name resolution and right before the
 // connection, so that a name cannot resolve to something else in between.
-type guard struct{ allow []netip.Prefix }
+type Guard struct {
+	Allow []netip.Prefix // exempt from the block
+	Key   string         // of the configuration, that Allow comes from: errors name it
+}
 
-// check refuses an address that is private, loopback, link-local, multicast
+// Check refuses an address that is private, loopback, link-local, multicast
 // or otherwise not public, unless it is allowed by name.
-func (g guard) check(addr netip.Addr) error {
+func (g Guard) Check(addr netip.Addr) error {
 	addr = addr.Unmap().WithZone("")
-	for _, p := range g.allow {
+	for _, p := range g.Allow {
 		if p.Contains(addr) {
 			return nil
 		}
@@ -51,23 +54,23 @@ func (g guard) check(addr netip.Addr) error {
 		blocked = blocked || p.Contains(addr)
 	}
 	if blocked {
-		return fmt.Errorf("%w: %s; to allow it, add its range to notifier.webhook.allow", errBlocked, addr)
+		return fmt.Errorf("%w: %s; to allow it, add its range to %s", ErrBlocked, addr, g.Key)
 	}
 	return nil
 }
 
 // control is a net.Dialer's Control.
-func (g guard) control(network, address string, _ syscall.RawConn) error {
+func (g Guard) control(network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
-		return fmt.Errorf("%w: network %s", errBlocked, network)
+		return fmt.Errorf("%w: network %s", ErrBlocked, network)
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%w: %s", errBlocked, address)
+		return fmt.Errorf("%w: %s", ErrBlocked, address)
 	}
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
-		return fmt.Errorf("%w: %s", errBlocked, address)
+		return fmt.Errorf("%w: %s", ErrBlocked, address)
 	}
-	return g.check(addr)
+	return g.Check(addr)
 }
