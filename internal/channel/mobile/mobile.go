@@ -2,29 +2,23 @@
 // looked up and taken out, the retry schedule, one HTTP request that nothing
 // repeats, and a text cut to a provider's limit.
 //
-// Its invariant: Send makes at most one request, and calls a failure definite
-// only where no connection stood.
+// Its invariant: a device is judged as it was when the attempt looked it up, and
+// one that was registered since is left alone. That one attempt is one request
+// is package dial's.
 package mobile
 
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/url"
 	"regexp"
 	"sort"
-	"strconv"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
+	"github.com/veltrix/veltrix/internal/channel/dial"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -40,9 +34,6 @@ var pauses = []time.Duration{
 	5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute,
 	5 * time.Minute, 8 * time.Minute, 12 * time.Minute,
 }
-
-// retryAfterMax bounds what a provider may ask for.
-const retryAfterMax = time.Hour
 
 // Retry is delivery.Channel's Retry.
 func Retry(attempt int) (time.Duration, bool) {
@@ -119,80 +110,30 @@ func (h *Held) Prune(ctx context.Context, reason string) delivery.Result {
 	}
 }
 
-// Client returns a client for Send. Roots are the authorities to trust, nil for
-// the system's; timeout bounds an attempt.
-func Client(timeout time.Duration, roots *x509.CertPool) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:             http.ProxyFromEnvironment,
-			DialContext:       (&net.Dialer{Timeout: min(5*time.Second, timeout)}).DialContext,
-			ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 32, IdleConnTimeout: 10 * time.Minute,
-			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: 5 * time.Second, MaxResponseHeaderBytes: 32 << 10,
-			// One HTTP/2 connection carries everything: without pings, one that
-			// died in silence would fail every attempt until TCP gives up.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
 // Answer is what a provider answered.
 type Answer struct {
 	Status     int
 	Header     http.Header
-	Body       []byte        // the first 16 KiB
-	RetryAfter time.Duration // the provider's wish, at most an hour; 0 for none
+	Body       []byte        // the first 4 KiB
+	RetryAfter time.Duration // the provider's wish, 0 for none
 }
 
-// Send posts once. Without an answer the result says how the attempt ends; its
-// reason holds neither the URL nor a header, both of which may be secrets.
-func Send(ctx context.Context, client *http.Client, to string, header http.Header, body []byte) (*Answer, delivery.Result) {
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
+// Send posts JSON once. Without an answer the result says how the attempt ends;
+// its reason holds neither the URL nor a header, both of which may be secrets.
+func Send(ctx context.Context, client *dial.Client, to string, header http.Header, body []byte) (*Answer, delivery.Result) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return nil, delivery.Result{Verdict: delivery.Refused, Reason: "make the request: " + Brief(err)}
+		return nil, delivery.Result{Verdict: delivery.Refused, Reason: "the provider's address makes no request"}
 	}
-	// Without GetBody the transport cannot send the body a second time, on HTTP/2
-	// neither. Never set an Idempotency-Key here: it makes the transport retry a
-	// POST by itself.
-	req.GetBody = nil
 	req.Header = header
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Veltrix")
 	resp, err := client.Do(req)
-	switch {
-	case err != nil && connected.Load():
-		return nil, delivery.Result{Verdict: delivery.Unknown, Reason: Brief(err)}
-	case err != nil:
-		return nil, delivery.Result{Verdict: delivery.Failed, Reason: Brief(err), Unreachable: true}
+	if err != nil {
+		return nil, dial.Failure(err)
 	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 16<<10)) // the status is the answer
-	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: text, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}, delivery.Result{}
-}
-
-// retryAfter reads seconds or an HTTP date.
-func retryAfter(v string) time.Duration {
-	wait := time.Duration(0)
-	if s, err := strconv.ParseInt(v, 10, 32); err == nil {
-		wait = time.Duration(s) * time.Second
-	} else if at, err := http.ParseTime(v); err == nil {
-		wait = time.Until(at)
-	}
-	return min(max(wait, 0), retryAfterMax)
-}
-
-// Brief is an error without its URL, at most 300 bytes.
-func Brief(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return Shorten(err.Error(), 300)
+	text, _ := io.ReadAll(resp.Body) // in memory
+	return &Answer{resp.StatusCode, resp.Header, text, dial.RetryAfter(resp.Header)}, delivery.Result{}
 }
 
 var word = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.\[\]]{0,63}$`)
