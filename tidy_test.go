@@ -44,6 +44,9 @@ var arrows = map[string][]string{
 	// Adapters: one technology each, none knowing another.
 	"internal/channel":         {"internal/delivery", "internal/delivery/deliverytest"}, // for channeltest: it holds no code
 	"internal/channel/dial":    {"internal/delivery"},
+	"internal/channel/mobile":  {"internal/delivery", "internal/channel/dial"},
+	"internal/channel/apns":    {"internal/delivery", "internal/channel/dial", "internal/channel/mobile"},
+	"internal/channel/fcm":     {"internal/delivery", "internal/channel/dial", "internal/channel/mobile"},
 	"internal/channel/webhook": {"internal/delivery", "internal/channel/dial"},
 	"internal/channel/webpush": {"internal/delivery", "internal/channel/dial"},
 	"internal/inboxapi":        {"internal/participant", "internal/wire", "internal/delivery"},

@@ -29,6 +29,9 @@ var (
 	shortText    = textBound("at most 256 bytes", func(s string) bool { return len(s) <= 256 })
 	filePath     = textBound("a file's path", func(s string) bool { return s == "" || filepath.Clean(s) != "." && !strings.ContainsRune(s, 0) })
 	secretText   = secretBound(1, 4096)
+	credentials  = secretBound(1, 16<<10) // a key with what belongs to it, as JSON
+	appleID      = matching(`^[A-Z0-9]{10}$`, "10 capital letters or digits", true)
+	bundleID     = matching(`^[A-Za-z0-9][A-Za-z0-9.-]{0,254}$`, "a bundle ID such as com.example.app", true)
 	keyText      = secretBound(32, 4096)
 	listenAddr   = matchingFunc("host:port or :port; port 0 takes a free one", func(s string) bool { return isHostPort(s, true) })
 	hostPorts    = listBound("host:port", 64, false, func(s string) bool { return isHostPort(s, false) })

@@ -96,6 +96,7 @@ func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	if n.Webpush.PrivateKey.Set() && n.Webpush.Subject == "" {
 		wrong("notifier.webpush.subject", "is empty, and push services want to know whom to turn to: set a mail address")
 	}
+	c.checkAPNs(wrong)
 	if n.Webhook.URL == "" {
 		return
 	}
@@ -104,5 +105,22 @@ func (c *Config) checkNotifier(wrong func(name, problem string, args ...any)) {
 	}
 	if n.LedgerRetention < webhookSchedule {
 		wrong("notifier.ledger_retention", "must be at least %s with webhooks, or a late retry would be sent twice", writeDuration(webhookSchedule))
+	}
+}
+
+// checkAPNs refuses a part of what APNs needs: the channel would be off, or fail
+// at the first push.
+func (c *Config) checkAPNs(wrong func(name, problem string, args ...any)) {
+	a := c.Notifier.APNs
+	if !a.Enabled() {
+		return
+	}
+	if !a.Key.Set() {
+		wrong("notifier.apns.key_file", "is empty, and APNs needs the .p8 file of a key")
+	}
+	for _, name := range []string{"notifier.apns.key_id", "notifier.apns.team_id", "notifier.apns.topic"} {
+		if c.text(name) == "" {
+			wrong(name, "is empty, and APNs needs it; docs/channels/apns.md says where Apple shows it")
+		}
 	}
 }

@@ -116,6 +116,8 @@ type Notifier struct {
 	SessionTimeout  time.Duration
 	Webhook         Webhook
 	Webpush         Webpush
+	FCM             FCM
+	APNs            APNs
 }
 
 // Webhook configures the webhook channel; an empty URL switches it off.
@@ -134,6 +136,30 @@ type Webpush struct {
 	PrivateKey     Secret // VAPID, 32 bytes in base64url
 	Timeout        time.Duration
 	Allow          []string // CIDRs exempt from the block of private addresses
+}
+
+// FCM configures the channel to Android apps; without credentials it is off.
+type FCM struct {
+	CredentialsFile string
+	Credentials     Secret // a service account's key, JSON
+	Timeout         time.Duration
+}
+
+// APNs configures the channel to iOS apps; on when Enabled.
+type APNs struct {
+	KeyFile     string
+	Key         Secret // .p8
+	KeyID       string
+	TeamID      string
+	Topic       string // the app's bundle ID
+	Environment string // production or sandbox
+	Timeout     time.Duration
+}
+
+// Enabled reports whether somebody set what the channel needs; a checked
+// configuration has all of it then.
+func (a APNs) Enabled() bool {
+	return a.Key.Set() || a.KeyID != "" || a.TeamID != "" || a.Topic != ""
 }
 
 // Metrics configures the listener of metrics, health and profiles.

@@ -28,7 +28,8 @@ func channels(cfg config.Notifier, devices delivery.Devices) (all []delivery.Cha
 		}
 		all, pushKey = append(all, ch), ch.PublicKey()
 	}
-	return all, pushKey, nil
+	phones, err := mobileChannels(cfg, devices)
+	return append(all, phones...), pushKey, err
 }
 
 func newWebhook(cfg config.Webhook) (*webhook.Channel, error) {

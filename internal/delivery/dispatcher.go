@@ -271,12 +271,23 @@ func (d *Dispatcher) commitLocked(parts []TopicPartition) {
 // that was admitted gives back exactly the place that it took.
 func (d *Dispatcher) release(*held) { <-d.room }
 
-func (d *Dispatcher) endpoint(channel, target string) *endpoint {
-	name := channel + "\x00" + target
+// endpoint returns the guard of a task's target. Devices are named by their
+// participants, so that of a personal channel is theirs alone; and there are many,
+// so one that is as new is forgotten.
+func (d *Dispatcher) endpoint(t *task) *endpoint {
+	name := t.channel + "\x00" + t.target
+	_, personal := d.channels[t.channel].(Personal)
+	if personal {
+		name += "\x00" + t.n.Participant
+	}
 	if e, ok := d.endpoints.Load(name); ok {
 		return e.(*endpoint)
 	}
-	e, _ := d.endpoints.LoadOrStore(name, newEndpoint(channel, d.opts.EndpointSlots))
+	made := newEndpoint(t.channel, d.opts.EndpointSlots)
+	if personal {
+		made.forget = func() { d.endpoints.CompareAndDelete(name, made) }
+	}
+	e, _ := d.endpoints.LoadOrStore(name, made)
 	return e.(*endpoint)
 }
 

@@ -19,6 +19,9 @@ type endpoint struct {
 	waiting int
 	// alone is until when the target is left alone after an alarm.
 	alone time.Time
+	// forget, if set, drops the endpoint once it is as new: nobody uses it, and
+	// nothing is held against it.
+	forget func()
 }
 
 // Limits of one endpoint.
@@ -102,6 +105,18 @@ var (
 func (n *entry) leave() {
 	n.done(errNoAttempt)
 	<-n.e.slots
+	n.e.rest()
+}
+
+// rest forgets the endpoint where that loses nothing. Whoever has found it in the
+// meantime goes on with it.
+func (e *endpoint) rest() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.forget != nil && e.waiting == 0 && len(e.slots) == 0 && e.breaker.Counts().ConsecutiveFailures == 0 &&
+		e.breaker.State() == gobreaker.StateClosed && time.Now().After(e.alone) {
+		e.forget()
+	}
 }
 
 // report gives the slot back after an attempt. Only what says that the target
@@ -118,4 +133,5 @@ func (n *entry) report(res Result) {
 		n.done(nil)
 	}
 	<-n.e.slots
+	n.e.rest()
 }

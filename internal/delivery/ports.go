@@ -353,6 +353,10 @@ type Devices interface {
 	Prune(ctx context.Context, participant, id, token string, seen time.Time) (bool, error)
 }
 
+// Personal is a Channel whose targets are participants' own devices: what they
+// call them says nothing about others' devices of the same name.
+type Personal interface{ Personal() }
+
 // Metrics counts. Every method may be called from many goroutines.
 type Metrics interface {
 	// Consumed counts records of the notifications topic.

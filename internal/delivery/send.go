@@ -56,7 +56,7 @@ func (h *held) try(ln *lane, t *task) step {
 		return stepGivenUp
 	}
 	ch := h.d.channels[t.channel]
-	ent, refused := h.d.endpoint(t.channel, t.target).enter(h.soft, h.d.opts.ParkAfter)
+	ent, refused := h.d.endpoint(t).enter(h.soft, h.d.opts.ParkAfter)
 	if refused != nil {
 		if h.soft.Err() != nil {
 			return stepGivenUp

@@ -218,6 +218,7 @@ type brokenDevices struct{ delivery.Devices }
 var errBroken = errors.New("connection refused")
 
 func (brokenDevices) List(context.Context, string) ([]delivery.Device, error) { return nil, errBroken }
+
 func (brokenDevices) Find(context.Context, string, string) (*delivery.Device, error) {
 	return nil, nil
 }

@@ -7,6 +7,7 @@
 package dial
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -60,13 +61,16 @@ func New(g Guard, roots *x509.CertPool) *Client {
 			IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: connectTimeout,
 			MaxResponseHeaderBytes: 32 << 10,
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			// One HTTP/2 connection carries a provider's every request: without pings,
+			// one that died in silence would fail them all until TCP gives up.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// Do sends req once and returns the answer, whose body is closed. Its errors
-// are of the type *Error.
+// Do sends req once and returns the answer. Its body is the first 4 KiB, in
+// memory: it need not be closed. Its errors are of the type *Error.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	var connected atomic.Bool
 	req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
@@ -87,8 +91,9 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	}
 	// Reading a little lets the connection be used again; a receiver that never
 	// ends its answer must not hold the attempt.
-	io.CopyN(io.Discard, resp.Body, answerMax) //nolint:errcheck // the status is the answer
+	read, _ := io.ReadAll(io.LimitReader(resp.Body, answerMax)) // the status is the answer
 	resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(read))
 	return resp, nil
 }
 

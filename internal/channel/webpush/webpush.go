@@ -85,6 +85,11 @@ func New(c Config, devices delivery.Devices) (*Channel, error) {
 	}, nil
 }
 
+// Personal implements delivery.Personal: targets are participants' devices.
+func (c *Channel) Personal() {}
+
+var _ delivery.Personal = (*Channel)(nil)
+
 // Name implements delivery.Channel.
 func (c *Channel) Name() string { return Name }
 
