@@ -39,6 +39,10 @@ type push struct {
 	bearer string
 }
 
+// timeout bounds an attempt. It is longer than the suite asks for: a busy machine
+// takes its time over so many TLS handshakes at once, and the suite's hang lasts longer still.
+const timeout = 4 * channeltest.Timeout
+
 // world is an APNs and a channel to it.
 type world struct {
 	t          *testing.T
@@ -87,7 +91,7 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 	})
 	config := apns.Config{
 		Key: w.keyText, KeyID: "KEY1234567", Team: "TEAM123456", Topic: "com.example.hunt", Environment: "sandbox",
-		Timeout: channeltest.Timeout, URL: srv.URL, Allow: loopback, Roots: x509.NewCertPool(), Now: w.now,
+		Timeout: timeout, URL: srv.URL, Allow: loopback, Roots: x509.NewCertPool(), Now: w.now,
 	}
 	config.Roots.AddCert(srv.Certificate())
 	if answer == nil {

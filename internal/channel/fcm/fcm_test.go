@@ -126,7 +126,12 @@ func TestNoAccessToken(t *testing.T) {
 		"down":     {channeltest.Status(503), false, false, "503"},
 		"no token": {channeltest.Status(200), false, false, "holds none"},
 		"cut":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, false, true, "no access token"},
-		"hangs":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, false, true, "no access token"},
+		"hangs": {func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-r.Context().Done():
+			case <-time.After(20 * channeltest.Timeout): // a client that waits on is a failure of its own
+			}
+		}, false, true, "no access token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

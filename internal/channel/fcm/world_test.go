@@ -48,6 +48,10 @@ type message struct {
 	}
 }
 
+// timeout bounds an attempt. It is longer than the suite asks for: a busy machine
+// takes its time over so many TLS handshakes at once, and the suite's hang lasts longer still.
+const timeout = 4 * channeltest.Timeout
+
 // world is Google's token endpoint and FCM, and a channel to them.
 type world struct {
 	t       *testing.T
@@ -89,7 +93,7 @@ func newWorld(t *testing.T, answer http.HandlerFunc) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := fcm.Config{Credentials: string(key), Timeout: channeltest.Timeout, URL: srv.URL, Allow: loopback, Roots: x509.NewCertPool()}
+	config := fcm.Config{Credentials: string(key), Timeout: timeout, URL: srv.URL, Allow: loopback, Roots: x509.NewCertPool()}
 	config.Roots.AddCert(srv.Certificate())
 	if answer == nil {
 		config.URL = "https://" + channeltest.Nobody(t)

@@ -128,15 +128,16 @@ func Send(ctx context.Context, client *dial.Client, to string, header http.Heade
 	req.Header = header
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Veltrix")
-	resp, err := client.Do(req) //nolint:bodyclose // the client closed it
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, dial.Failure(err)
 	}
+	defer resp.Body.Close()
 	text, _ := io.ReadAll(resp.Body) // in memory
 	return &Answer{resp.StatusCode, resp.Header, text, dial.RetryAfter(resp.Header)}, delivery.Result{}
 }
 
-var word = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.\[\]]{0,63}$`)
+var word = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,39}$`)
 
 // Word is a provider's own word for what went wrong, such as UNREGISTERED or
 // BadDeviceToken; empty for anything else, because a provider's sentences may
