@@ -44,11 +44,11 @@ var arrows = map[string][]string{
 	// Adapters: one technology each, none knowing another.
 	"internal/channel":         {"internal/delivery", "internal/delivery/deliverytest"}, // for channeltest: it holds no code
 	"internal/channel/dial":    {"internal/delivery"},
-	"internal/channel/mobile":  {"internal/delivery", "internal/channel/dial"},
-	"internal/channel/apns":    {"internal/delivery", "internal/channel/dial", "internal/channel/mobile"},
-	"internal/channel/fcm":     {"internal/delivery", "internal/channel/dial", "internal/channel/mobile"},
+	"internal/channel/push":    {"internal/delivery", "internal/channel/dial"},
+	"internal/channel/apns":    {"internal/delivery", "internal/channel/dial", "internal/channel/push"},
+	"internal/channel/fcm":     {"internal/delivery", "internal/channel/dial", "internal/channel/push"},
 	"internal/channel/webhook": {"internal/delivery", "internal/channel/dial"},
-	"internal/channel/webpush": {"internal/delivery", "internal/channel/dial"},
+	"internal/channel/webpush": {"internal/delivery", "internal/channel/dial", "internal/channel/push"},
 	"internal/inboxapi":        {"internal/participant", "internal/wire", "internal/delivery"},
 	"internal/kafkalog":        {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/preflight", "deploy/kafka"},
 	"internal/redisstore":      {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/preflight"},

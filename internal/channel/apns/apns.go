@@ -25,7 +25,7 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/internal/channel/dial"
-	"github.com/veltrix/veltrix/internal/channel/mobile"
+	"github.com/veltrix/veltrix/internal/channel/push"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -56,7 +56,7 @@ type Config struct {
 
 // Channel is a delivery.Channel.
 type Channel struct {
-	devices    mobile.Devices
+	devices    push.Devices
 	client     *dial.Client
 	signer     *signer
 	url, topic string
@@ -90,7 +90,7 @@ func New(c Config, devices delivery.Devices) (*Channel, error) {
 		c.Now = time.Now
 	}
 	return &Channel{
-		devices: mobile.Devices{Channel: Name, Store: devices},
+		devices: push.Devices{Channel: Name, Store: devices},
 		client:  dial.New(dial.Guard{Allow: c.Allow, Key: "notifier.apns"}, c.Roots),
 		signer:  &signer{key: key, id: c.KeyID, team: c.Team, now: c.Now},
 		url:     strings.TrimSuffix(c.URL, "/"), topic: c.Topic, timeout: c.Timeout,
@@ -128,7 +128,7 @@ func (c *Channel) Targets(ctx context.Context, participant string) ([]string, er
 func (c *Channel) Timeout() time.Duration { return c.timeout }
 
 // Retry implements delivery.Channel: 8 tries within half an hour.
-func (c *Channel) Retry(attempt int) (time.Duration, bool) { return mobile.Retry(attempt) }
+func (c *Channel) Retry(attempt int) (time.Duration, bool) { return push.Retry(attempt) }
 
 // hexToken is what Apple gives apps; anything else would change the path.
 var hexToken = regexp.MustCompile(`^[0-9a-fA-F]{2,200}$`)
@@ -150,7 +150,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if err != nil {
 		return delivery.Result{Verdict: delivery.Failed, Reason: "the provider token could not be signed", Alarm: true}
 	}
-	got, res := mobile.Send(ctx, c.client, c.url+"/3/device/"+device.Token, c.header(a, token), body)
+	got, res := push.Send(ctx, c.client, c.url+"/3/device/"+device.Token, c.header(a, token), body)
 	if got == nil {
 		return res
 	}
@@ -164,7 +164,7 @@ func (c *Channel) header(a delivery.Attempt, token string) http.Header {
 	h.Set("apns-topic", c.topic)
 	h.Set("apns-id", ID(n, a.Target))
 	h.Set("apns-collapse-id", n.ID)
-	h.Set("apns-expiration", strconv.FormatInt(mobile.Expiry(n).Unix(), 10))
+	h.Set("apns-expiration", strconv.FormatInt(push.Expiry(n).Unix(), 10))
 	h.Set("apns-push-type", "alert")
 	h.Set("apns-priority", "10")
 	if a.Op == delivery.Retract {
@@ -184,13 +184,13 @@ func ID(n *delivery.Notification, target string) string {
 }
 
 // answer classifies an answer by its status and Apple's reason.
-func (c *Channel) answer(ctx context.Context, got *mobile.Answer, device *mobile.Held, token string) delivery.Result {
+func (c *Channel) answer(ctx context.Context, got *push.Answer, device *push.Held, token string) delivery.Result {
 	var said struct {
 		Reason    string `json:"reason"`
 		Timestamp int64  `json:"timestamp"` // ms since the Unix epoch, of a 410
 	}
 	_ = json.Unmarshal(got.Body, &said) // the status says enough without
-	reason := mobile.Word(said.Reason)
+	reason := push.Word(said.Reason)
 	res := delivery.Result{
 		Verdict: delivery.Failed, Reason: strings.TrimSpace(strconv.Itoa(got.Status) + " " + reason), RetryAfter: got.RetryAfter,
 	}
@@ -231,7 +231,7 @@ func badRequest(res *delivery.Result, reason string) {
 
 // gone takes a device out that Apple calls unregistered since after it was
 // registered here. An app that came back has the same token again.
-func gone(ctx context.Context, device *mobile.Held, text, reason string, since int64) delivery.Result {
+func gone(ctx context.Context, device *push.Held, text, reason string, since int64) delivery.Result {
 	switch {
 	case reason != "Unregistered" || since == 0:
 		return delivery.Result{Verdict: delivery.Refused, Reason: text}
@@ -280,7 +280,7 @@ func encode(a delivery.Attempt) ([]byte, bool) {
 	} else {
 		p.APS = aps{Alert: &alert{}, Thread: n.Class, MutableContent: 1}
 	}
-	return mobile.Fit(mobile.PayloadMax, n.Title, n.Body, func(title, body string) []byte {
+	return push.Fit(push.PayloadMax, n.Title, n.Body, func(title, body string) []byte {
 		if p.APS.Alert != nil {
 			*p.APS.Alert = alert{title, body}
 		}

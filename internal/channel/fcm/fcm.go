@@ -24,7 +24,7 @@ import (
 	"golang.org/x/oauth2/jwt"
 
 	"github.com/veltrix/veltrix/internal/channel/dial"
-	"github.com/veltrix/veltrix/internal/channel/mobile"
+	"github.com/veltrix/veltrix/internal/channel/push"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -50,7 +50,7 @@ type Config struct {
 
 // Channel is a delivery.Channel.
 type Channel struct {
-	devices mobile.Devices
+	devices push.Devices
 	client  *dial.Client
 	tokens  *tokens
 	url     string
@@ -91,7 +91,7 @@ func New(c Config, devices delivery.Devices) (*Channel, error) {
 	}
 	client := dial.New(dial.Guard{Allow: c.Allow, Key: "notifier.fcm"}, c.Roots)
 	return &Channel{
-		devices: mobile.Devices{Channel: Name, Store: devices}, client: client, timeout: c.Timeout,
+		devices: push.Devices{Channel: Name, Store: devices}, client: client, timeout: c.Timeout,
 		url: strings.TrimSuffix(c.URL, "/") + "/v1/projects/" + url.PathEscape(key.Project) + "/messages:send",
 		tokens: &tokens{client: client, turn: make(chan struct{}, 1), config: jwt.Config{
 			Email: key.Email, PrivateKey: []byte(key.Private), PrivateKeyID: key.ID, Scopes: []string{scope}, TokenURL: key.TokenURI,
@@ -129,7 +129,7 @@ func (c *Channel) Targets(ctx context.Context, participant string) ([]string, er
 func (c *Channel) Timeout() time.Duration { return c.timeout }
 
 // Retry implements delivery.Channel: 8 tries within half an hour.
-func (c *Channel) Retry(attempt int) (time.Duration, bool) { return mobile.Retry(attempt) }
+func (c *Channel) Retry(attempt int) (time.Duration, bool) { return push.Retry(attempt) }
 
 // Deliver implements delivery.Channel.
 func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Result {
@@ -145,7 +145,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if token == nil {
 		return res
 	}
-	got, res := mobile.Send(ctx, c.client, c.url, http.Header{"Authorization": {"Bearer " + token.token}}, body)
+	got, res := push.Send(ctx, c.client, c.url, http.Header{"Authorization": {"Bearer " + token.token}}, body)
 	if got == nil {
 		return res
 	}
@@ -158,7 +158,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 
 // unauthorized is our fault, unless the token had worked before: then it was
 // withdrawn early, and the next attempt fetches another.
-func (c *Channel) unauthorized(token *access, got *mobile.Answer) delivery.Result {
+func (c *Channel) unauthorized(token *access, got *push.Answer) delivery.Result {
 	word := said(got.Body)
 	if word == "THIRD_PARTY_AUTH_ERROR" { // about the app's key at Apple, not about our token
 		return delivery.Result{Verdict: delivery.Failed, Reason: "401 " + word, Alarm: true}
@@ -168,7 +168,7 @@ func (c *Channel) unauthorized(token *access, got *mobile.Answer) delivery.Resul
 
 // answer classifies an answer. FCM's sentences may repeat the device's token, so
 // only its words are kept.
-func answer(ctx context.Context, got *mobile.Answer, device *mobile.Held) delivery.Result {
+func answer(ctx context.Context, got *push.Answer, device *push.Held) delivery.Result {
 	word := said(got.Body)
 	res := delivery.Result{
 		Verdict: delivery.Failed, Reason: strings.TrimSpace(strconv.Itoa(got.Status) + " " + word), RetryAfter: got.RetryAfter,
@@ -213,11 +213,11 @@ func said(body []byte) string {
 		return ""
 	}
 	for _, d := range text.Error.Details {
-		if word := mobile.Word(d.Code); word != "" && strings.HasSuffix(d.Type, "/google.firebase.fcm.v1.FcmError") {
+		if word := push.Word(d.Code); word != "" && strings.HasSuffix(d.Type, "/google.firebase.fcm.v1.FcmError") {
 			return word
 		}
 	}
-	return mobile.Word(text.Error.Status)
+	return push.Word(text.Error.Status)
 }
 
 // encode writes the request, its data within FCM's limit.
@@ -230,12 +230,12 @@ func encode(a delivery.Attempt, token string) ([]byte, bool) {
 	if !n.EventTime.IsZero() {
 		data["event_time"] = n.EventTime.UTC().Format(time.RFC3339Nano)
 	}
-	_, ok := mobile.Fit(mobile.PayloadMax, n.Title, n.Body, func(title, body string) []byte {
+	_, ok := push.Fit(push.PayloadMax, n.Title, n.Body, func(title, body string) []byte {
 		data["title"], data["body"] = title, body
 		text, _ := json.Marshal(data) // strings always can be
 		return text
 	})
-	ttl := max(mobile.Expiry(n).Sub(a.At), 0)
+	ttl := max(push.Expiry(n).Sub(a.At), 0)
 	text, err := json.Marshal(map[string]any{"message": map[string]any{
 		"token": token, "data": data, "android": map[string]string{
 			"priority": "HIGH", "ttl": strconv.Itoa(int(ttl/time.Second)) + "s", "collapse_key": n.ID,

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/oauth2/jwt"
 
 	"github.com/veltrix/veltrix/internal/channel/dial"
-	"github.com/veltrix/veltrix/internal/channel/mobile"
+	"github.com/veltrix/veltrix/internal/channel/push"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -104,7 +104,7 @@ func refused(err, unanswered error) delivery.Result {
 	code := answer.Response.StatusCode
 	return delivery.Result{
 		Verdict: delivery.Failed, Alarm: code >= 400 && code < 500 && code != http.StatusTooManyRequests,
-		Reason:     fmt.Sprintf("no access token: the exchange answered %d %s", code, mobile.Word(said.Error)),
+		Reason:     fmt.Sprintf("no access token: the exchange answered %d %s", code, push.Word(said.Error)),
 		RetryAfter: dial.RetryAfter(answer.Response.Header),
 	}
 }

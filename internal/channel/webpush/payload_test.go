@@ -47,7 +47,7 @@ func TestTTL(t *testing.T) {
 // endpoint, do not get into a receipt.
 func TestForeignErrors(t *testing.T) {
 	t.Parallel()
-	res := failure(errors.New(`parse "https://push.example/secret": no`))
+	res := failure(errors.New(`parse "https://webpushgo.example/secret": no`))
 	if res.Verdict != delivery.Refused || strings.Contains(res.Reason, "secret") {
 		t.Errorf("got %+v", res)
 	}

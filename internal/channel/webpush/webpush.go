@@ -19,9 +19,10 @@ import (
 	"strings"
 	"time"
 
-	push "github.com/SherClockHolmes/webpush-go"
+	webpushgo "github.com/SherClockHolmes/webpush-go"
 
 	"github.com/veltrix/veltrix/internal/channel/dial"
+	"github.com/veltrix/veltrix/internal/channel/push"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -30,12 +31,6 @@ const Name = "webpush"
 
 // AllowKey is the configuration's key for Config.Allow.
 const AllowKey = "notifier.webpush.allow"
-
-// pauses follow the attempts: eight within half an hour.
-var pauses = []time.Duration{
-	5 * time.Second, 15 * time.Second, 45 * time.Second, 2 * time.Minute,
-	5 * time.Minute, 8 * time.Minute, 12 * time.Minute,
-}
 
 // ttlMax is how long push services keep a message at most.
 const ttlMax = 28 * 24 * time.Hour
@@ -56,7 +51,7 @@ type Config struct {
 
 // Channel is a delivery.Channel.
 type Channel struct {
-	devices         delivery.Devices
+	devices         push.Devices
 	subject         string
 	private, public string
 	client          *dial.Client
@@ -80,7 +75,7 @@ func New(c Config, devices delivery.Devices) (*Channel, error) {
 		c.Timeout = 15 * time.Second
 	}
 	return &Channel{
-		devices: devices, subject: subject, private: strings.TrimRight(strings.TrimSpace(c.PrivateKey), "="), public: public,
+		devices: push.Devices{Channel: Name, Store: devices}, subject: subject, private: strings.TrimRight(strings.TrimSpace(c.PrivateKey), "="), public: public,
 		client: dial.New(dial.Guard{Allow: c.Allow, Key: AllowKey}, c.Roots), timeout: c.Timeout,
 	}, nil
 }
@@ -98,42 +93,23 @@ func (c *Channel) PublicKey() string { return c.public }
 
 // Targets implements delivery.Channel: a participant's browsers, by their IDs.
 func (c *Channel) Targets(ctx context.Context, participant string) ([]string, error) {
-	devices, err := c.devices.List(ctx, participant)
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for _, d := range devices {
-		if d.Channel == Name {
-			ids = append(ids, d.ID)
-		}
-	}
-	return ids, nil
+	return c.devices.Targets(ctx, participant)
 }
 
 // Timeout implements delivery.Channel.
 func (c *Channel) Timeout() time.Duration { return c.timeout }
 
 // Retry implements delivery.Channel.
-func (c *Channel) Retry(attempt int) (time.Duration, bool) {
-	if attempt < 1 || attempt > len(pauses) {
-		return 0, false
-	}
-	return pauses[attempt-1], true
-}
+func (c *Channel) Retry(attempt int) (time.Duration, bool) { return push.Retry(attempt) }
 
 // Deliver implements delivery.Channel. It looks the subscription up anew, as
 // browsers renew theirs.
 func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Result {
-	seen := time.Now()
-	device, err := c.devices.Find(ctx, a.Notification.Participant, a.Target)
-	switch {
-	case err != nil:
-		return delivery.Result{Verdict: delivery.Failed, Reason: "the devices cannot be reached"}
-	case device == nil || device.Channel != Name:
-		return delivery.Result{Verdict: delivery.Refused, Reason: "the device is gone"}
+	device, ended := c.devices.Find(ctx, a)
+	if device == nil {
+		return ended
 	}
-	to, err := subscription(device)
+	to, err := subscription(&device.Device)
 	if err != nil {
 		return delivery.Result{Verdict: delivery.Refused, Reason: err.Error()}
 	}
@@ -141,17 +117,17 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	if err != nil {
 		return delivery.Result{Verdict: delivery.Refused, Reason: err.Error()}
 	}
-	resp, err := push.SendNotificationWithContext(ctx, text, to, &push.Options{ //nolint:bodyclose // the client closed it
+	resp, err := webpushgo.SendNotificationWithContext(ctx, text, to, &webpushgo.Options{ //nolint:bodyclose // the client closed it
 		HTTPClient: c.client, RecordSize: recordSize, Subscriber: c.subject,
 		// Without a TTL, a browser that is away never gets the message.
-		TTL: ttl(a.Notification, a.At), Topic: topic(a.Notification.ID), Urgency: push.UrgencyNormal,
+		TTL: ttl(a.Notification, a.At), Topic: topic(a.Notification.ID), Urgency: webpushgo.UrgencyNormal,
 		VAPIDPublicKey: c.public, VAPIDPrivateKey: c.private,
 	})
 	if err != nil {
 		return failure(err)
 	}
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
-		return c.gone(ctx, a, device.Token, seen, resp.StatusCode)
+		return device.Prune(ctx, strconv.Itoa(resp.StatusCode)+": the subscription is gone")
 	}
 	return answer(resp)
 }
@@ -160,7 +136,7 @@ var errSubscription = errors.New("the subscription is not valid: the page has to
 
 // subscription is what the library wants of a device. Its error is of our own
 // words: those of parsers hold what they parsed.
-func subscription(d *delivery.Device) (*push.Subscription, error) {
+func subscription(d *delivery.Device) (*webpushgo.Subscription, error) {
 	u, err := url.Parse(d.Token)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 		return nil, errSubscription
@@ -170,7 +146,7 @@ func subscription(d *delivery.Device) (*push.Subscription, error) {
 	if err != nil || len(auth) != 16 {
 		return nil, errSubscription
 	}
-	return &push.Subscription{Endpoint: d.Token, Keys: push.Keys{P256dh: d.P256dh, Auth: d.Auth}}, nil
+	return &webpushgo.Subscription{Endpoint: d.Token, Keys: webpushgo.Keys{P256dh: d.P256dh, Auth: d.Auth}}, nil
 }
 
 // failure classifies a message that got no answer.
@@ -184,20 +160,6 @@ func failure(err error) delivery.Result {
 		res.Verdict = delivery.Refused // no alarm: it is the player's endpoint, and no fault of ours
 	}
 	return res
-}
-
-// gone takes a subscription out that its push service does not know any more.
-// Where it was renewed meanwhile, the next try goes to the new one.
-func (c *Channel) gone(ctx context.Context, a delivery.Attempt, token string, seen time.Time, code int) delivery.Result {
-	said := strconv.Itoa(code)
-	pruned, err := c.devices.Prune(ctx, a.Notification.Participant, a.Target, token, seen)
-	switch {
-	case err != nil:
-		return delivery.Result{Verdict: delivery.Failed, Reason: said + ", and the devices cannot be reached to take it out"}
-	case !pruned:
-		return delivery.Result{Verdict: delivery.Failed, Reason: said + ", but the subscription was renewed meanwhile"}
-	}
-	return delivery.Result{Verdict: delivery.Refused, Reason: said + ": the subscription is gone", Pruned: true}
 }
 
 // answer classifies an answer by its status. The message's URL is not kept: who

@@ -42,7 +42,7 @@ func TestSuite(t *testing.T) {
 				s.Secrets = []string{at.Path, device.P256dh, device.Auth, w.private}
 				return s
 			},
-				channeltest.Row{Name: "201", Answer: channeltest.Status(201, "Location", "https://push.example/message/1"), Want: want(delivery.Accepted)},
+				channeltest.Row{Name: "201", Answer: channeltest.Status(201, "Location", "https://webpushgo.example/message/1"), Want: want(delivery.Accepted)},
 				channeltest.Row{Name: "202", Answer: channeltest.Status(202), Want: want(delivery.Accepted)},
 				channeltest.Row{Name: "400", Answer: channeltest.Status(400), Want: alarm},
 				channeltest.Row{Name: "404", Answer: channeltest.Status(404), Want: pruned},

@@ -23,7 +23,7 @@ type devices struct {
 	down atomic.Bool
 }
 
-var errDown = errors.New("the store at https://push.example/secret is down")
+var errDown = errors.New("the store at https://webpushgo.example/secret is down")
 
 func (d *devices) List(ctx context.Context, participant string) ([]delivery.Device, error) {
 	if d.down.Load() {

@@ -1,4 +1,4 @@
-package mobile
+package push
 
 import (
 	"encoding/json"

@@ -1,11 +1,11 @@
-// Package mobile holds what the channels to phones share: how a device is
+// Package push holds what the channels to participants' devices share: how a device is
 // looked up and taken out, the retry schedule, one HTTP request that nothing
 // repeats, and a text cut to a provider's limit.
 //
 // Its invariant: a device is judged as it was when the attempt looked it up, and
 // one that was registered since is left alone. That one attempt is one request
 // is package dial's.
-package mobile
+package push
 
 import (
 	"bytes"
