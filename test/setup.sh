@@ -34,23 +34,17 @@ jars_are_there() {
   [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cksum <test/broker/pom.xml)" ] && compgen -G "$libs/kafka-server-*.jar" >/dev/null
 }
 
-# The validators are there when all of the lock file as it is now were installed.
-validators_are_there() {
-  [ -f "$validators/installed" ] && [ "$(cat "$validators/installed")" = "$(cksum <test/validators/package-lock.json)" ]
+# fetched says that a place holds what a lock file as it is now names.
+fetched() { # place, lock file
+  [ -f "$1/installed" ] && [ "$(cat "$1/installed")" = "$(cksum <"$2")" ]
 }
-
-page_is_there() {
-  [ -f "$page/installed" ] && [ "$(cat "$page/installed")" = "$(cksum <test/page/package-lock.json)" ]
-}
-
-# So are what the example clients need, from a file each.
-javascript_is_there() {
-  [ -f "$clients/javascript/installed" ] && [ "$(cat "$clients/javascript/installed")" = "$(cksum <examples/clients/javascript/package-lock.json)" ]
-}
+validators_are_there() { fetched "$validators" test/validators/package-lock.json; }
+page_is_there() { fetched "$page" test/page/package-lock.json; }
+javascript_is_there() { fetched "$clients/javascript" examples/clients/javascript/package-lock.json; }
 
 # An environment ends with the Python that it was made of.
 python_is_there() {
-  [ -f "$clients/python/installed" ] && [ "$(cat "$clients/python/installed")" = "$(cksum <examples/clients/python/requirements.txt)" ] && "$clients/python/bin/python" -c '' 2>/dev/null
+  fetched "$clients/python" examples/clients/python/requirements.txt && "$clients/python/bin/python" -c '' 2>/dev/null
 }
 
 as_root() {
@@ -109,40 +103,17 @@ fetch_jars() {
   cksum <test/broker/pom.xml >"$stamp"
 }
 
-fetch_validators() {
-  echo "test/setup.sh: fetching the validators of generated documents into $validators"
-  rm -rf "$validators"
-  mkdir -p "$validators"
-  cp test/validators/package.json test/validators/package-lock.json "$validators"
-  if ! (cd "$validators" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
-    echo "test/setup.sh: npm could not fetch the validators; the tests of generated documents need them, see the lines above" >&2
+# fetch_npm installs what a lock file names, and notes that all of it is there.
+fetch_npm() { # place, where package.json and its lock file are, what it is, what needs it
+  echo "test/setup.sh: fetching $3 into $1"
+  rm -rf "$1"
+  mkdir -p "$1"
+  cp "$2/package.json" "$2/package-lock.json" "$1"
+  if ! (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+    echo "test/setup.sh: npm could not fetch $3; $4 needs it, see the lines above" >&2
     exit 1
   fi
-  cksum <test/validators/package-lock.json >"$validators/installed"
-}
-
-fetch_page() {
-  echo "test/setup.sh: fetching the rules of accessibility into $page"
-  rm -rf "$page"
-  mkdir -p "$page"
-  cp test/page/package.json test/page/package-lock.json "$page"
-  if ! (cd "$page" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
-    echo "test/setup.sh: npm could not fetch axe-core; the test of the inbox page needs it, see the lines above" >&2
-    exit 1
-  fi
-  cksum <test/page/package-lock.json >"$page/installed"
-}
-
-fetch_javascript() {
-  echo "test/setup.sh: fetching what the JavaScript example needs into $clients/javascript"
-  rm -rf "$clients/javascript"
-  mkdir -p "$clients/javascript"
-  cp examples/clients/javascript/package.json examples/clients/javascript/package-lock.json "$clients/javascript"
-  if ! (cd "$clients/javascript" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
-    echo "test/setup.sh: npm could not fetch the CloudEvents SDK; the test of the example clients needs it, see the lines above" >&2
-    exit 1
-  fi
-  cksum <examples/clients/javascript/package-lock.json >"$clients/javascript/installed"
+  cksum <"$2/package-lock.json" >"$1/installed"
 }
 
 fetch_python() {
@@ -163,9 +134,9 @@ flock 9
 mapfile -t packages < <(missing)
 if [ "${#packages[@]}" -gt 0 ]; then install_packages; fi
 jars_are_there || fetch_jars
-validators_are_there || fetch_validators
-page_is_there || fetch_page
-javascript_is_there || fetch_javascript
+validators_are_there || fetch_npm "$validators" test/validators "the validators of generated documents" "the test of generated documents"
+page_is_there || fetch_npm "$page" test/page "the rules of accessibility (axe-core)" "the test of the inbox page"
+javascript_is_there || fetch_npm "$clients/javascript" examples/clients/javascript "the JavaScript CloudEvents SDK" "the test of the example clients"
 python_is_there || fetch_python
 java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1)
 if [ "${java_version:-0}" -lt 17 ]; then

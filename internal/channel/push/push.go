@@ -26,7 +26,7 @@ import (
 const PayloadMax = 4096
 
 // KeepMax is the longest that a provider is asked to keep a message for a
-// device that is away: FCM's limit.
+// device that is away: FCM's limit, and that of push services.
 const KeepMax = 28 * 24 * time.Hour
 
 // pauses follow the attempts: 8 tries within half an hour.

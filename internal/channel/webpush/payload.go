@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/veltrix/veltrix/internal/channel/push"
 	"github.com/veltrix/veltrix/internal/delivery"
 )
 
@@ -101,9 +102,9 @@ func topic(notification string) string {
 // ttl is how long the push service keeps the message for a browser that is
 // away, in seconds: until the notification expires, at most four weeks.
 func ttl(n *delivery.Notification, now time.Time) int {
-	left := ttlMax
+	left := push.KeepMax
 	if !n.Expires.IsZero() {
-		left = min(max(n.Expires.Sub(now), 0), ttlMax)
+		left = min(max(n.Expires.Sub(now), 0), push.KeepMax)
 	}
 	return int(left / time.Second)
 }

@@ -32,9 +32,6 @@ const Name = "webpush"
 // AllowKey is the configuration's key for Config.Allow.
 const AllowKey = "notifier.webpush.allow"
 
-// ttlMax is how long push services keep a message at most.
-const ttlMax = 28 * 24 * time.Hour
-
 // Config says who sends.
 type Config struct {
 	// Subject is where a push service reaches us when our pushes make trouble: a
