@@ -7,10 +7,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 # Tests of several packages start brokers and Redis servers of their own.
 TEST_FLAGS ?=
-TEST_TIMEOUT ?= 30m
+TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants chaos load fuzz cover bench bench-pipeline bench-rebuild flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-rebuild incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ load: setup ## Have 1,000 connections send to a gateway for LOAD, kill a broker 
 mutants: ## Take each protection out and see its test fail; write docs/mutants.md
 	go run ./test/mutants -write docs/mutants.md
 
+mutants-doctor: setup ## Take each condition of what the doctor detects out, and see its row's test fail; write docs/mutants.md
+	go run ./test/mutants -doctor -write docs/mutants.md
+
 # Each fuzzer for so long; what it finds stays in its package's testdata/fuzz.
 FUZZTIME ?= 30s
 fuzz: ## Run every fuzzer for FUZZTIME; the tests play their corpora each time
@@ -78,16 +81,24 @@ bench: ## Run the micro-benchmarks
 bench-pipeline: ## Measure the processor on a real Kafka and a real Redis
 	go run ./test/broker/run -- go run ./cmd/veltrix bench --events 1000000 --rounds 5
 
+bench-notify: ## Measure the notifier with 10,000 players connected, and write docs/performance.md
+	go run ./test/broker/run -- go run ./cmd/veltrix bench notify --write docs/performance.md
+
 bench-rebuild: ## Measure how long it takes to build anew what Redis lost
 	go run ./test/broker/run -- go run ./cmd/veltrix bench rebuild --participants 1000000 --events 2200000 --tail 200000
 	go run ./test/broker/run -- go run ./cmd/veltrix bench rebuild --partitions 1 --participants 100000 --events 440000 --tail 40000
 
+incident: setup ## Play the incident behind Veltrix, and write docs/incident.md
+	go test -count=1 -timeout $(TEST_TIMEOUT) -v -run TestIncident ./test/e2e -write-incident
+
 flights: ## Build the whole year of the flights example from its package
 	./examples/flights/build.sh
 
-generate: ## Write the generated pages: docs/configuration.md, docs/metrics.md
+generate: ## Write the generated pages: docs/configuration.md, docs/metrics.md, docs/doctor.md, docs/acls.md
 	go test ./config -run TestReferencePageIsCurrent -rewrite
 	go test ./internal/telemetry -run TestReferencePageIsCurrent -rewrite
+	go test ./internal/preflight -run TestPageIsCurrent -rewrite
+	go test ./deploy/kafka -run 'TestPageIsCurrent|TestExportsAreCurrent' -rewrite
 
 build: ## Build the four commands into bin/
 	go build -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/...

@@ -34,6 +34,7 @@ var arrows = map[string][]string{
 	"internal/fold":     {"internal/participant", "internal/wire", "internal/engine"},
 	"internal/advise":   {"internal/participant", "internal/wire"},
 	"internal/fixture":  {"internal/participant", "internal/rules", "internal/wire", "internal/engine", "internal/fold"},
+	"internal/lag":      {},
 	"internal/trail":    {"internal/participant", "internal/wire"},
 	"internal/ingest":   {"internal/participant", "internal/wire", "internal/trail"},
 	"internal/schema":   {"internal/participant", "internal/wire", "internal/ingest"},
@@ -50,12 +51,13 @@ var arrows = map[string][]string{
 	"internal/channel/webhook": {"internal/delivery", "internal/channel/dial"},
 	"internal/channel/webpush": {"internal/delivery", "internal/channel/dial", "internal/channel/push"},
 	"internal/inboxapi":        {"internal/participant", "internal/wire", "internal/delivery"},
-	"internal/kafkalog":        {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/preflight", "deploy/kafka"},
+	"internal/kafkalog":        {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/lag", "internal/preflight", "deploy/kafka"},
 	"internal/redisstore":      {"internal/participant", "internal/wire", "internal/engine", "internal/ingest", "internal/delivery", "internal/preflight"},
 
 	// What every process has; these know nothing of events.
 	"config":             {},
 	"internal/preflight": {},
+	"internal/probe":     {"internal/wire", "internal/preflight"},
 	"internal/telemetry": {},
 	"internal/service":   {},
 
@@ -120,6 +122,7 @@ var carriers = []string{"internal/app", "cmd/producer", "cmd/processor", "cmd/no
 // pure names the packages that decide and never look at the world, with the
 // files in them that are the hand that does.
 var pure = map[string][]string{
+	"internal/lag":         nil,
 	"internal/participant": nil,
 	"internal/advise":      nil,
 	"internal/rules":       {"load.go"}, // reads the file it is given

@@ -50,7 +50,7 @@ func (nowhere) Append(_ context.Context, records []wire.Record) ([]ingest.Positi
 func bench(b *testing.B) *client.Client {
 	b.Helper()
 	s := httptest.NewServer(ingest.New(ingest.Options{
-		Appender: nowhere{}, RequestBytesMax: 8 << 20, InflightBytesMax: 64 << 20, BatchEventsMax: 10_000, Timeout: 30 * time.Second,
+		Appender: nowhere{}, Limits: ingest.Limits{RequestBytesMax: 8 << 20, BatchEventsMax: 10_000}, InflightBytesMax: 64 << 20, Timeout: 30 * time.Second,
 	}))
 	b.Cleanup(s.Close)
 	c, err := client.New(client.Options{URL: s.URL, Source: "/bench"})

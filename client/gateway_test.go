@@ -64,7 +64,7 @@ func newWorld(t *testing.T, change ...func(*ingest.Options)) *world {
 	t.Helper()
 	w := &world{T: t}
 	o := ingest.Options{
-		Appender: w, RequestBytesMax: 1 << 20, InflightBytesMax: 4 << 20, BatchEventsMax: 1000, Timeout: 30 * time.Second,
+		Appender: w, Limits: ingest.Limits{RequestBytesMax: 1 << 20, BatchEventsMax: 1000}, InflightBytesMax: 4 << 20, Timeout: 30 * time.Second,
 		Schema: participant.NewSchema(participant.Schema{
 			Hunt: "harbour", RejectUnknown: true, EventBytesMax: 512,
 			Types: []participant.EventType{{Name: "clue.found", Fields: []participant.Field{

@@ -39,6 +39,8 @@ var (
 	cidrs        = listBound("networks such as 10.0.0.0/8", 256, true, func(s string) bool { _, err := netip.ParsePrefix(s); return err == nil })
 	origins      = listBound("origins such as https://play.example, or *", 256, true, isOrigin)
 	httpURL      = textBound("an http or https URL", isHTTPURL)
+	baseURL      = textBound("an http or https URL without a query", func(s string) bool { return isHTTPURL(s) && !strings.ContainsAny(s, "?#") })
+	providerURL  = textBound("an https URL without a query", isProviderURL)
 	contact      = textBound("a mail address or an https URL", isContact)
 	vapidKey     = secretBound(43, 44) // 32 bytes in base64url, with or without padding
 )
@@ -122,6 +124,12 @@ func isHTTPURL(s string) bool {
 	}
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil
+}
+
+// isProviderURL says whether s can stand before a provider's paths. What goes
+// there has bearers in its headers, so it is never plain http.
+func isProviderURL(s string) bool {
+	return s == "" || strings.HasPrefix(s, "https://") && isHTTPURL(s) && !strings.ContainsAny(s, "?#")
 }
 
 // isContact says whether push services would take s as a contact.

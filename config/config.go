@@ -19,11 +19,13 @@ type Config struct {
 	Producer  Producer
 	Processor Processor
 	Notifier  Notifier
+	Doctor    Doctor
 	Metrics   Metrics
 	Log       Log
 
 	origins  map[string]Origin
 	warnings []string
+	again    func() (*Config, error) // loads it anew; nil: it was not loaded
 }
 
 // Kafka says how to reach the brokers.
@@ -113,6 +115,11 @@ type Notifier struct {
 	InboxRetention  time.Duration
 	DevicesMax      int           // per participant
 	DeviceLife      time.Duration // after its last registration
+	PresenceWait    time.Duration // for a participant to see a message before it is pushed
+	PushesMax       int           // to one participant within PushesWindow; 0 is no limit
+	PushesWindow    time.Duration
+	DigestTitle     string // {n} is the number of messages
+	DigestBody      string
 	SessionTimeout  time.Duration
 	Webhook         Webhook
 	Webpush         Webpush
@@ -140,6 +147,7 @@ type Webpush struct {
 
 // FCM configures the channel to Android apps; without credentials it is off.
 type FCM struct {
+	URL             string // of FCM, or of a relay
 	CredentialsFile string
 	Credentials     Secret // a service account's key, JSON
 	Timeout         time.Duration
@@ -147,6 +155,7 @@ type FCM struct {
 
 // APNs configures the channel to iOS apps; on when Enabled.
 type APNs struct {
+	URL         string // of a relay; empty: Apple's, by the environment
 	KeyFile     string
 	Key         Secret // .p8
 	KeyID       string
@@ -160,6 +169,16 @@ type APNs struct {
 // configuration has all of it then.
 func (a APNs) Enabled() bool {
 	return a.Key.Set() || a.KeyID != "" || a.TeamID != "" || a.Topic != ""
+}
+
+// Doctor configures the checks of a deployment.
+type Doctor struct {
+	WaiversFile string // what is accepted although a check fails; empty: nothing
+	// What is probed, by whoever asks for it; empty: is not.
+	GatewayURL     string
+	GatewayKeyFile string
+	GatewayKey     Secret // empty: the gateway asks for none
+	InboxURL       string
 }
 
 // Metrics configures the listener of metrics, health and profiles.

@@ -32,7 +32,13 @@ func Load(flags *pflag.FlagSet) (*Config, error) {
 			path = f.Value.String()
 		}
 	}
-	return load(flags, path, true)
+	again := func() (*Config, error) { return load(flags, path, true) }
+	c, err := again()
+	if err != nil {
+		return nil, err
+	}
+	c.again = again
+	return c, nil
 }
 
 // LoadFile reads a file on top of the defaults and looks at nothing else.

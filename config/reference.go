@@ -33,6 +33,13 @@ A value comes from the first of these that gives one:
 - A variable that is set to nothing is an error, except where nothing is a value.
 - A secret is never in the file and never a flag: give the path of a file that holds it, or the variable. It is printed as ` + "`redacted`" + `.
 - All errors are reported at once, and the exit code is 78.
+- ` + "`veltrix config diff A B`" + ` compares two files, defaults filled in, and says which changes need a restart.
+
+## Taking changes over while a service runs
+On SIGHUP, ` + "`producer`, `processor` and `notifier`" + ` read the file again and check all of it. The keys with ↻ take effect at once, all of them
+together; for every other one that changed the log says ` + "`restart required`" + `. Where anything is wrong, the log says what, and nothing changes.
+` + "`veltrix_config_reloads_total{result}`" + ` counts both. Keys of the gateway, certificates and players' token keys that stand in files of their own
+are followed without a signal.
 
 `
 
@@ -50,6 +57,9 @@ func Reference() string {
 			place := "`" + k.name + "`"
 			if k.secret() {
 				place += " (variable only)"
+			}
+			if k.live {
+				place += " ↻"
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | `%s` |\n", place, k.sentence,
 				strings.ReplaceAll(kind(k.field(&Config{})), "|", " or "), k.bound.text, code(k.fallback), k.env())

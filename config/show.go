@@ -130,8 +130,10 @@ func (c *Config) MarshalJSON() ([]byte, error) {
 
 // Change is one key in which two configurations differ.
 type Change struct {
-	Key           string
-	Before, After string // secrets are redacted
+	Key     string `json:"key"`
+	Before  string `json:"before"` // secrets are redacted
+	After   string `json:"after"`
+	Restart bool   `json:"restart_required"`
 }
 
 // Diff returns the keys in which two configurations differ, in the order of
@@ -145,7 +147,7 @@ func Diff(before, after *Config) []Change {
 			same = k.field(before).(*Secret).value == k.field(after).(*Secret).value
 		}
 		if !same {
-			changes = append(changes, Change{k.name, before.shown(k), after.shown(k)})
+			changes = append(changes, Change{k.name, before.shown(k), after.shown(k), !k.live})
 		}
 	}
 	return changes

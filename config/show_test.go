@@ -136,7 +136,7 @@ func TestShowRoundTrip(t *testing.T) {
 	if changes := Diff(c, back); len(changes) != 0 {
 		t.Errorf("read back, %v", changes)
 	}
-	if got := Diff(Default(), c); len(got) != 5 || got[0] != (Change{"prefix", "veltrix", "x.y"}) {
+	if got := Diff(Default(), c); len(got) != 5 || got[0] != (Change{"prefix", "veltrix", "x.y", true}) {
 		t.Errorf("diff %v", got)
 	}
 }

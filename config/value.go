@@ -50,6 +50,9 @@ func parseSize(text string) (Size, error) {
 // Secret is a value that shows itself to nobody but the caller of Reveal.
 type Secret struct{ value string }
 
+// NewSecret returns a secret that was not read from the configuration.
+func NewSecret(value string) Secret { return Secret{value} }
+
 const redacted = "redacted"
 
 // Reveal returns the secret. Never print or log the result.

@@ -72,8 +72,7 @@ func Start(t testing.TB, o Options) *Veltrix {
 	limits := config.Default().Producer
 	gateway := ingest.New(ingest.Options{
 		Appender: appender{v}, States: view{v}, Boards: view{v}, Trail: view{v}, Schema: program.Schema(), Now: v.Now,
-		RequestBytesMax: int64(limits.MaxRequestBytes), InflightBytesMax: int64(limits.MaxInflightBytes),
-		BatchEventsMax: limits.MaxBatchEvents, Timeout: limits.RequestTimeout,
+		Limits: ingest.Limits{RequestBytesMax: int64(limits.MaxRequestBytes), BatchEventsMax: limits.MaxBatchEvents}, InflightBytesMax: int64(limits.MaxInflightBytes), Timeout: limits.RequestTimeout,
 	})
 	v.server = httptest.NewServer(edge{v, gateway})
 	t.Cleanup(v.server.Close)

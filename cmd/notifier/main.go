@@ -28,7 +28,7 @@ func command() *cobra.Command {
 			"  notifier --notifier-webhook-url https://example.com/hook --notifier-webhook-secret-file hook.key",
 		Args: cobra.NoArgs, Version: version,
 	}
-	config.Flags(cmd, "kafka", "redis", "notifier", "metrics")
+	config.Flags(cmd, "kafka", "redis", "notifier", "doctor", "metrics")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -40,7 +40,7 @@ func command() *cobra.Command {
 			return err
 		}
 		n := app.NewNotifier(rt, inbox)
-		return rt.Serve(cmd.Context(), n.Checks(), n)
+		return rt.Serve(cmd.Context(), n.Checks(), n, rt.Reloads())
 	}
 	return cmd
 }

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -101,26 +100,7 @@ func newSite(t *testing.T) *site {
 // topics lays out the deployment.
 func (s *site) topics() {
 	s.t.Helper()
-	cl, err := kgo.NewClient(s.kafka.Options()...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer cl.Close()
-	names := []string{s.kafka.Topic("notifications"), s.kafka.Topic("receipts")}
-	for _, r := range delivery.RetryTopics() {
-		names = append(names, s.kafka.Topic(r.Name))
-	}
-	adm := kadm.NewClient(cl)
-	if _, err := adm.CreateTopics(s.t.Context(), partitions, 1, nil, names...); err != nil {
-		s.t.Fatal(err)
-	}
-	if _, err := adm.CreateTopic(s.t.Context(), 1, 1, nil, s.kafka.Topic("manifest")); err != nil {
-		s.t.Fatal(err)
-	}
-	_, err = kafkalog.UpdateManifest(s.t.Context(), s.kafka, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
-		return &kafkalog.Manifest{Layout: kafkalog.ManifestLayout, Topic: s.kafka.Topic("events"), Partitions: partitions}, nil
-	})
-	if err != nil {
+	if _, err := kafkalog.ApplyTopics(s.t.Context(), s.kafka, kafkalog.TopicPlanOptions{Profile: "dev", Partitions: partitions}); err != nil {
 		s.t.Fatal(err)
 	}
 }

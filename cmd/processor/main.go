@@ -28,7 +28,7 @@ func command() *cobra.Command {
 			"  processor --config veltrix.yaml --processor-slots 4",
 		Args: cobra.NoArgs, Version: version,
 	}
-	config.Flags(cmd, "kafka", "redis", "rules", "processor", "metrics")
+	config.Flags(cmd, "kafka", "redis", "rules", "processor", "doctor", "metrics")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -40,7 +40,7 @@ func command() *cobra.Command {
 		}
 		rt := app.NewRuntime(cfg, version)
 		p := app.NewProcessor(rt, program)
-		return rt.Serve(cmd.Context(), p.Checks(), p)
+		return rt.Serve(cmd.Context(), p.Checks(), p, rt.Reloads())
 	}
 	return cmd
 }

@@ -40,7 +40,7 @@ func serveCommand(use string) *cobra.Command {
 			"With the deployment's rules file it checks the data of each event, and shows states at GET /v1/participants/{id}.",
 		Args: cobra.NoArgs,
 	}
-	config.Flags(cmd, "kafka", "redis", "rules", "producer", "metrics")
+	config.Flags(cmd, "kafka", "redis", "rules", "producer", "doctor", "metrics")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -56,7 +56,7 @@ func serveCommand(use string) *cobra.Command {
 			return err
 		}
 		p := app.NewProducer(rt, program, gateway)
-		return rt.Serve(cmd.Context(), p.Checks(), p)
+		return rt.Serve(cmd.Context(), p.Checks(), p, rt.Reloads())
 	}
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ func benchCommand() *cobra.Command {
 	var (
 		events       int64
 		participants int
+		workload     string
 		encoding     string
 		asJSON       bool
 		opts         bench.Options
@@ -25,11 +27,16 @@ func benchCommand() *cobra.Command {
 			"which starts from nothing each time and ends when Redis holds the last event; and on another topic runs the\n" +
 			"processor with a notifier, up to the last notification in its inbox. Before any figure is printed,\n" +
 			"everything that was committed and every state in Redis is compared with the sequential fold of the events.\n\n" +
+			"The workloads differ in one thing each: core is what others refer to, wide has 500,000 participants, hot is\n" +
+			"about few of them (Zipf 1.1), fan-out notifies at each event, disorder has 10 % copies and 10 % of the others\n" +
+			"behind their participant's next, rules has ten rules for each event. A notifier is measured where each\n" +
+			"notification is told once: not with hot, fan-out and disorder.\n\n" +
 			"It works under a prefix that nobody else has, and removes its topics, group and keys at the end. Rounds in\n" +
 			"which other load took more than a tenth of the machine are marked as noisy. Give it a quiet machine: the\n" +
 			"brokers, Redis and this process share it when they run on it.\n\n" +
 			"It exits with 0 when the figures stand, and with 1 when the results are not the fold of the events.",
 		Example: "  veltrix bench --kafka-brokers 127.0.0.1:9092 --redis-addrs 127.0.0.1:6379\n" +
+			"  veltrix bench --workload disorder --events 1000000\n" +
 			"  veltrix bench --events 4000000 --rounds 5 --json > figures.json\n" +
 			"  veltrix bench --cpuprofile cpu.out && go tool pprof -top cpu.out",
 		Args: cobra.NoArgs,
@@ -39,8 +46,9 @@ func benchCommand() *cobra.Command {
 	for _, name := range []string{"prefix", "profile", "processor-instance"} {
 		flags.Lookup(name).Hidden = true // the bench decides them
 	}
-	flags.Int64Var(&events, "events", 400_000, "events in each round")
-	flags.IntVar(&participants, "participants", 20_000, "participants among whom they are spread")
+	flags.StringVar(&workload, "workload", "core", "the events: "+strings.Join(bench.Workloads(), ", "))
+	flags.Int64Var(&events, "events", 400_000, "events in each round, copies included")
+	flags.IntVar(&participants, "participants", 0, "participants among whom they are spread; 0: the workload's own, 20,000, wide 500,000")
 	flags.StringVar(&encoding, "encoding", bench.Structured, "how an event is written: structured (all of it JSON) or binary (its attributes as headers)")
 	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
 	flags.IntVar(&opts.Rounds, "rounds", 3, "rounds that are measured")
@@ -55,7 +63,7 @@ func benchCommand() *cobra.Command {
 		if !cfg.Explicit("log.level") {
 			cfg.Log.Level = "warn" // what a round starts and stops is not news
 		}
-		if opts.Workload, err = bench.Core(events, participants, encoding); err != nil {
+		if opts.Workload, err = bench.NewWorkload(workload, events, participants, encoding); err != nil {
 			return err
 		}
 		opts.Progress = func(format string, args ...any) {
@@ -70,7 +78,7 @@ func benchCommand() *cobra.Command {
 		}
 		return report.WriteText(cmd.OutOrStdout())
 	}
-	cmd.AddCommand(benchRebuildCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand())
 	return cmd
 }
 
@@ -110,7 +118,7 @@ func benchRebuildCommand() *cobra.Command {
 		if !cfg.Explicit("log.level") {
 			cfg.Log.Level = "warn"
 		}
-		if opts.Workload, err = bench.Core(events, participants, bench.Structured); err != nil {
+		if opts.Workload, err = bench.NewWorkload("core", events, participants, bench.Structured); err != nil {
 			return err
 		}
 		opts.Progress = func(format string, args ...any) {

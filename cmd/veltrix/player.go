@@ -18,9 +18,9 @@ func playerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "player",
 		Short:   "Look at one participant",
-		Example: "  veltrix player explain ada\n  veltrix player devices ada",
+		Example: "  veltrix player explain ada\n  veltrix player devices ada\n  veltrix player preferences ada",
 	}
-	cmd.AddCommand(playerExplainCommand(), playerDevicesCommand())
+	cmd.AddCommand(playerExplainCommand(), playerDevicesCommand(), playerPreferencesCommand())
 	return cmd
 }
 

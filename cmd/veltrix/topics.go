@@ -16,13 +16,14 @@ import (
 func topicsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topics",
-		Short: "Create and check the deployment's topics",
+		Short: "Create and check the deployment's topics, and say who may do what with them",
 		Long: "The topics and their settings are declared in the binary (deploy/kafka/topics.yaml). plan shows what\n" +
 			"differs on the cluster, apply makes it so and pins the deployment in its manifest. Neither ever does\n" +
-			"what would lose data.",
-		Example: "  veltrix topics plan\n  veltrix topics apply --partitions 12 --replication 3",
+			"what would lose data. export writes them for others to create, acls the least rights of each command.",
+		Example: "  veltrix topics plan\n  veltrix topics apply --partitions 12 --replication 3\n" +
+			"  veltrix topics export --format strimzi --cluster my-kafka\n  veltrix topics acls --command processor",
 	}
-	cmd.AddCommand(topicsPlan(), topicsApply())
+	cmd.AddCommand(topicsPlan(), topicsApply(), topicsExport(), topicsACLs())
 	return cmd
 }
 
@@ -34,9 +35,14 @@ type topicsFlags struct {
 
 func (f *topicsFlags) register(cmd *cobra.Command) {
 	config.Flags(cmd, "kafka")
+	f.numbers(cmd)
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
+}
+
+// numbers are the flags that say how many partitions and copies there are.
+func (f *topicsFlags) numbers(cmd *cobra.Command) {
 	cmd.Flags().Int32Var(&f.opts.Partitions, "partitions", 0, "partitions of the pipeline's topics, for ever (default: what is there, or the profile's)")
 	cmd.Flags().Int16Var(&f.opts.Replication, "replication", 0, "copies of each partition (default: the profile's)")
-	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the plan as JSON")
 }
 
 // check refuses a number that was given and cannot be meant: a script whose
@@ -50,9 +56,9 @@ func (f *topicsFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// plan makes the plan and prints it. One that would lose data is printed too,
-// and is an error.
-func (f *topicsFlags) plan(cmd *cobra.Command) (app.Runtime, kafkalog.Plan, error) {
+// plan makes the plan and prints it, with the rights of a command. One that would
+// lose data is printed too, and is an error.
+func (f *topicsFlags) plan(cmd *cobra.Command, rights string) (app.Runtime, kafkalog.Plan, error) {
 	if err := f.check(cmd); err != nil {
 		return app.Runtime{}, kafkalog.Plan{}, err
 	}
@@ -62,7 +68,7 @@ func (f *topicsFlags) plan(cmd *cobra.Command) (app.Runtime, kafkalog.Plan, erro
 	}
 	rt := app.NewRuntime(cfg, version)
 	f.opts.Profile = cfg.Profile
-	plan, err := rt.Topics(cmd.Context(), f.opts, kafkalog.PlanTopics)
+	plan, err := rt.Topics(cmd.Context(), rights, f.opts, kafkalog.PlanTopics)
 	if err != nil && !errors.Is(err, kafkalog.ErrPlanRefused) {
 		return rt, plan, err
 	}
@@ -78,7 +84,7 @@ func topicsPlan() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		_, _, err := f.plan(cmd)
+		_, _, err := f.plan(cmd, "doctor")
 		return err
 	}
 	return cmd
@@ -98,7 +104,7 @@ func topicsApply() *cobra.Command {
 	f.register(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it without asking")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		rt, plan, err := f.plan(cmd)
+		rt, plan, err := f.plan(cmd, "topics")
 		if err != nil {
 			return err
 		}
@@ -110,7 +116,7 @@ func topicsApply() *cobra.Command {
 				return err
 			}
 		}
-		_, err = rt.Topics(cmd.Context(), f.opts, kafkalog.ApplyTopics)
+		_, err = rt.Topics(cmd.Context(), "topics", f.opts, kafkalog.ApplyTopics)
 		return err
 	}
 	return cmd

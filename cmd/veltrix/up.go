@@ -28,7 +28,7 @@ func upCommand() *cobra.Command {
 			"  veltrix up --brokers localhost:9092 --redis localhost:6379",
 		Args: cobra.NoArgs,
 	}
-	config.Flags(cmd, "kafka", "redis", "rules", "producer", "processor", "notifier", "metrics")
+	config.Flags(cmd, "kafka", "redis", "rules", "producer", "processor", "notifier", "doctor", "metrics")
 	config.Alias(cmd, "brokers", "kafka.brokers")
 	config.Alias(cmd, "redis", "redis.addrs")
 	cmd.Flags().StringVar(&up.Example, "example", examples.Names()[0], "the hunt to load: "+strings.Join(examples.Names(), ", "))

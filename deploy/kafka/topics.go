@@ -25,6 +25,10 @@ var declared []byte
 // slot, a snapshot and a place in every rebalance.
 const PartitionsMax = 4096
 
+// EmbeddedRack is the rack (broker.rack) of the broker that is embedded for trying
+// out, by which the doctor tells it from brokers that somebody runs.
+const EmbeddedRack = "veltrix-embedded"
+
 // Topic is one topic as it should be.
 type Topic struct {
 	Name        string // without the deployment's prefix

@@ -17,6 +17,9 @@ func AdviseGrace(ctx context.Context, rt Runtime, program participant.Program, r
 	if err != nil {
 		return nil, err
 	}
+	if err := permitted(ctx, kafka); err != nil {
+		return nil, err
+	}
 	topic := kafka.Topic("events")
 	bounds, err := kafkalog.Bounds(ctx, kafka, topic)
 	if err != nil {

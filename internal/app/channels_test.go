@@ -12,7 +12,10 @@ import (
 	"testing"
 
 	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/internal/channel/channeltest"
 	"github.com/veltrix/veltrix/internal/channel/webpush"
+	"github.com/veltrix/veltrix/internal/delivery"
+	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
 )
 
 // TestChannels checks what is switched on by which setting.
@@ -23,23 +26,7 @@ func TestChannels(t *testing.T) {
 	}
 	hook := map[string]string{"WEBHOOK_URL": "https://example.com/", "WEBHOOK_SECRET": "c2VjcmV0"}
 	push := map[string]string{"WEBPUSH_SUBJECT": "ops@example.com", "WEBPUSH_PRIVATE_KEY": private, "WEBPUSH_ALLOW": "127.0.0.0/8"}
-	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	apple := map[string]string{"APNS_KEY": pemOf(t, ec), "APNS_KEY_ID": "ABCDE12345", "APNS_TEAM_ID": "TEAM123456", "APNS_TOPIC": "com.example.hunt"}
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := json.Marshal(map[string]string{
-		"type": "service_account", "project_id": "hunt", "private_key_id": "1", "private_key": pemOf(t, rsaKey),
-		"client_email": "notifier@hunt.example", "token_uri": "https://oauth2.googleapis.com/token",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	google := map[string]string{"FCM_CREDENTIALS": string(account)}
+	apple, google := phones(t, "https://oauth2.googleapis.com/token")
 	for name, x := range map[string]struct {
 		set  []map[string]string
 		want []string
@@ -87,4 +74,76 @@ func pemOf(t *testing.T, key any) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
+// phones are the settings of both channels to phones.
+func phones(t *testing.T, tokenURI string) (apple, google map[string]string) {
+	t.Helper()
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account, err := json.Marshal(map[string]string{
+		"type": "service_account", "project_id": "hunt", "private_key_id": "1", "private_key": pemOf(t, rsaKey),
+		"client_email": "notifier@hunt.example", "token_uri": tokenURI,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"APNS_KEY": pemOf(t, ec), "APNS_KEY_ID": "ABCDE12345", "APNS_TEAM_ID": "TEAM123456", "APNS_TOPIC": "com.example.hunt"},
+		map[string]string{"FCM_CREDENTIALS": string(account)}
+}
+
+// TestRelay checks where the channels to phones go: to a private address only
+// where the operator named one. Nobody listens there; who is asked is told by
+// how the attempt ends.
+func TestRelay(t *testing.T) {
+	private := "https://" + channeltest.Nobody(t)
+	apple, google := phones(t, private+"/token")
+	for key, value := range google {
+		t.Setenv("VELTRIX_NOTIFIER_"+key, value)
+	}
+	devices := deliverytest.NewDevices()
+	for channel, token := range map[string]string{"fcm": "a-phone-of-alice", "apns": "0a1b"} {
+		if err := devices.Put(t.Context(), "alice", delivery.Device{ID: channel, Channel: channel, Token: token}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempts := func() map[string]delivery.Result {
+		cfg, err := config.Load(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := mobileChannels(cfg.Notifier, devices)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]delivery.Result{}
+		for _, ch := range all {
+			got[ch.Name()] = channeltest.Attempt(t, channeltest.Subject{Channel: ch, Target: ch.Name()}, deliverytest.Note("alice", 1))
+		}
+		return got
+	}
+	// Without an address of its own, the key's token_uri must not lead inside.
+	if res := attempts()["fcm"]; res.Verdict != delivery.Failed || !res.Alarm || res.Unreachable {
+		t.Errorf("a private token_uri without a relay: %+v", res)
+	}
+	for key, value := range apple {
+		t.Setenv("VELTRIX_NOTIFIER_"+key, value)
+	}
+	t.Setenv("VELTRIX_NOTIFIER_FCM_URL", private)
+	t.Setenv("VELTRIX_NOTIFIER_APNS_URL", private)
+	got := attempts()
+	if len(got) != 2 {
+		t.Errorf("%d channels, want 2", len(got))
+	}
+	for name, res := range got {
+		if res.Verdict != delivery.Failed || !res.Unreachable {
+			t.Errorf("%s to a relay that is down: %+v", name, res)
+		}
+	}
 }

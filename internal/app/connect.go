@@ -24,6 +24,8 @@ type Runtime struct {
 	// InMemoryRedis says that Redis is the embedded one without persistence.
 	InMemoryRedis bool
 	Metrics       *telemetry.Metrics
+
+	live *live // nil: Config is in force for good
 }
 
 // Kafka returns how to reach the brokers. name becomes the client ID, under
@@ -34,8 +36,16 @@ func (rt Runtime) Kafka(name string) (kafkalog.Config, error) {
 	if err != nil {
 		return kafkalog.Config{}, fmt.Errorf("kafka.tls: %w", err)
 	}
+	command := name
+	if name == "promote" { // does what a repair does
+		command = "repair"
+	}
+	user := ""
+	if cfg.Kafka.SASL.Mechanism != "none" {
+		user = cfg.Kafka.SASL.Username
+	}
 	return kafkalog.Config{
-		Brokers: cfg.Kafka.Brokers, Prefix: cfg.Prefix, BootID: rt.BootID, ClientID: cfg.Prefix + "." + name,
+		Brokers: cfg.Kafka.Brokers, Prefix: cfg.Prefix, BootID: rt.BootID, ClientID: cfg.Prefix + "." + name, Command: command, User: user,
 		TLS: tls, SASL: mechanism(cfg.Kafka.SASL), Logger: rt.Log.With("client", name), Hooks: []kgo.Hook{rt.Metrics.KafkaHook()},
 	}, nil
 }

@@ -15,7 +15,7 @@ import (
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const ours, theirs = "https://play.example", "https://other.example"
-	gateway := ingest.New(ingest.Options{RequestBytesMax: 100, InflightBytesMax: 100, BatchEventsMax: 1, Timeout: time.Second})
+	gateway := ingest.New(ingest.Options{Limits: ingest.Limits{RequestBytesMax: 100, BatchEventsMax: 1}, InflightBytesMax: 100, Timeout: time.Second})
 	for _, c := range []struct {
 		name, method, path, origin string
 		allowed                    []string

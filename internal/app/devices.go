@@ -23,3 +23,13 @@ func (rt Runtime) Devices(ctx context.Context) (_ delivery.Devices, closing func
 	}
 	return rt.devices(client), func() { _ = client.Close() }, nil
 }
+
+// Preferences waits for Redis and returns what keeps the participants' preferences;
+// close it.
+func (rt Runtime) Preferences(ctx context.Context) (_ delivery.PreferenceStore, closing func(), _ error) {
+	client, err := rt.awaitRedis(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return redisstore.NewGate(client, rt.Config.Prefix), func() { _ = client.Close() }, nil
+}

@@ -43,7 +43,7 @@ func TestInboxOfAnIssuer(t *testing.T) {
 	cfg.Kafka.Brokers, cfg.Redis.Addrs = cluster.Brokers, []string{cluster.RedisAddr}
 	cfg.Notifier.JWKSURL, cfg.Notifier.TokenAudience = issuer.URL, "game"
 	rt := Runtime{Config: cfg, Log: slog.New(slog.DiscardHandler), Metrics: telemetry.New(), BootID: cluster.BootID}
-	if _, err := rt.Topics(t.Context(), kafkalog.TopicPlanOptions{Profile: "dev"}, kafkalog.ApplyTopics); err != nil {
+	if _, err := rt.Topics(t.Context(), "topics", kafkalog.TopicPlanOptions{Profile: "dev"}, kafkalog.ApplyTopics); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

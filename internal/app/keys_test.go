@@ -44,7 +44,7 @@ func TestKeysAreFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway := ingest.New(ingest.Options{Keys: ring.get, RequestBytesMax: 100, InflightBytesMax: 100, BatchEventsMax: 1, Timeout: time.Second})
+	gateway := ingest.New(ingest.Options{Keys: ring.get, Limits: ingest.Limits{RequestBytesMax: 100, BatchEventsMax: 1}, InflightBytesMax: 100, Timeout: time.Second})
 	known := func(secret string) bool {
 		r := httptest.NewRequest(http.MethodGet, "/v1/participants/ada", nil)
 		r.Header.Set("Authorization", "Bearer "+secret)

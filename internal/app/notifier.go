@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/delivery"
 	"github.com/veltrix/veltrix/internal/inboxapi"
 	"github.com/veltrix/veltrix/internal/kafkalog"
@@ -26,6 +27,7 @@ type Notifier struct {
 	door     service.Doorway
 	health   *health
 	listener net.Listener
+	rights   *rights
 
 	client     redis.UniversalClient
 	receipts   *kafkalog.Receipts
@@ -35,7 +37,7 @@ type Notifier struct {
 // NewNotifier prepares a notifier that serves inboxes on listener; nothing is
 // contacted before Run.
 func NewNotifier(rt Runtime, listener net.Listener) *Notifier {
-	return &Notifier{rt: rt, listener: listener, health: newHealth(2 * rt.Config.Notifier.SessionTimeout)}
+	return &Notifier{rt: rt, listener: listener, health: newHealth(2 * rt.Config.Notifier.SessionTimeout), rights: newRights(rt)}
 }
 
 // Name implements service.Service.
@@ -68,6 +70,10 @@ func (n *Notifier) work(ctx context.Context) error {
 	if n.client, err = n.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
+	checked, err := n.rt.gate(ctx, n.Name(), kafka, n.client)
+	if err != nil {
+		return err
+	}
 	devices := n.rt.devices(n.client)
 	channels, pushKey, err := channels(cfg, devices)
 	if err != nil {
@@ -79,8 +85,9 @@ func (n *Notifier) work(ctx context.Context) error {
 	}
 	inbox := redisstore.NewInbox(n.client, n.rt.Config.Prefix, cfg.InboxMax, cfg.InboxRetention)
 	streams := n.rt.Metrics.Notifier.Streams
+	gate := redisstore.NewGate(n.client, n.rt.Config.Prefix)
 	api, err := inboxapi.New(inboxapi.Options{
-		Inbox: inbox, Devices: devices, DeviceChannels: names(channels),
+		Inbox: inbox, Devices: devices, DeviceChannels: names(channels), Preferences: gate, Presence: gate,
 		Secret: secret, Issuer: issuer, Refresh: n.secret(secret), Logger: n.rt.Log,
 		Streams: func(delta int) { streams.Add(float64(delta)) }, Resyncs: n.rt.Metrics.Notifier.Resyncs.Inc,
 		PushKey: pushKey,
@@ -93,35 +100,62 @@ func (n *Notifier) work(ctx context.Context) error {
 	}
 	d := delivery.New(delivery.Ports{
 		Ledger: redisstore.NewLedger(n.client, n.rt.Config.Prefix, cfg.LedgerRetention), Inbox: inbox,
-		Receipts: n.receipts, Channels: channels, Metrics: deliveryMetrics{n.rt.Metrics.Notifier},
-	}, delivery.Options{Lanes: cfg.Lanes, Retention: cfg.LedgerRetention, DrainTimeout: n.drain(), Logger: n.rt.Log})
+		Receipts: n.receipts, Channels: channels, Gate: gate, Metrics: deliveryMetrics{n.rt.Metrics.Notifier},
+	}, n.options())
 	n.dispatcher.Store(d)
 	n.door.Open(api)
 	n.rt.Log.Info("serving inboxes", "address", n.listener.Addr().String())
-	return service.Run(ctx, n.rt.Config.StopTimeout,
+	return service.Run(ctx, n.rt.Config.StopTimeout, append(n.beside(checked, kafka, inbox, secret, api),
 		service.Func("delivery", func(ctx context.Context) error {
-			return d.Run(ctx, func(h delivery.Holder) (delivery.Source, error) {
+			err := d.Run(ctx, func(h delivery.Holder) (delivery.Source, error) {
 				return kafkalog.NewNotifications(kafkalog.NotificationsConfig{
 					Config: kafka, SessionTimeout: cfg.SessionTimeout,
 					RebalanceTimeout: n.drain() + 20*time.Second, Retries: delivery.RetryTopics(),
 				}, h)
 			})
-		}),
-		service.Func("wake-ups", func(ctx context.Context) error {
-			inbox.Listen(ctx)
+			return kafka.Denied(context.WithoutCancel(ctx), err)
+		}))...)
+}
+
+// beside is what goes on beside the delivery.
+func (n *Notifier) beside(gate *gate, kafka kafkalog.Config, inbox *redisstore.Inbox, secret []byte, api *inboxapi.API) []service.Service {
+	until := func(name string, run func(context.Context)) service.Service {
+		return service.Func(name, func(ctx context.Context) error {
+			run(ctx)
 			return nil
-		}),
+		})
+	}
+	return []service.Service{
+		until("wake-ups", inbox.Listen),
 		service.Func("gauges", n.gauges),
-		service.Func("pulse", func(ctx context.Context) error {
-			n.pulse(ctx, n.secret(secret))
-			return nil
-		}),
-		service.Func("streams", func(ctx context.Context) error {
+		until("checks", gate.keep),
+		until("rights", func(ctx context.Context) { n.rights.keep(ctx, kafka) }),
+		until("pulse", func(ctx context.Context) { n.pulse(ctx, n.secret(secret)) }),
+		until("streams", func(ctx context.Context) {
 			<-ctx.Done()
 			api.Close()
-			return nil
 		}),
-	)
+	}
+}
+
+// options are the dispatcher's.
+func (n *Notifier) options() delivery.Options {
+	cfg := n.rt.Config.Notifier
+	return delivery.Options{
+		Lanes: cfg.Lanes, Retention: cfg.LedgerRetention, DrainTimeout: n.drain(), Logger: n.rt.Log,
+		Follow: func() delivery.Pacing { return pacing(&n.rt.current().Notifier) },
+	}
+}
+
+func pacing(cfg *config.Notifier) delivery.Pacing {
+	wait := cfg.PresenceWait
+	if wait == 0 {
+		wait = -1 // a dispatcher's zero is its default
+	}
+	return delivery.Pacing{
+		PresenceWait: wait, PushesMax: cfg.PushesMax, PushesWindow: cfg.PushesWindow,
+		DigestTitle: cfg.DigestTitle, DigestBody: cfg.DigestBody,
+	}
 }
 
 // drain is how long running attempts may take when a partition goes: less than
@@ -236,6 +270,8 @@ func (n *Notifier) Ready() error {
 	switch {
 	case !ok:
 		return errors.New("starting")
+	case n.rights.err() != nil:
+		return n.rights.err()
 	case len(s.Waiting) > 0:
 		return fmt.Errorf("waiting for %s; nothing is sent meanwhile", strings.Join(s.Waiting, ", "))
 	case s.Lag > 0 && s.Idle > n.health.bound:
@@ -281,6 +317,8 @@ func (d deliveryMetrics) Outcome(channel string, outcome delivery.Outcome, cause
 		d.m.Pruned.WithLabelValues(channel).Inc()
 	case delivery.OutDead:
 		d.m.Dead.WithLabelValues(channel, cause).Inc()
+	case delivery.OutSeen, delivery.OutMuted, delivery.OutDeferred, delivery.OutDigested:
+		d.m.Withheld.WithLabelValues(channel, string(outcome)).Inc()
 	case delivery.OutAmbiguous: // counted with its policy
 	}
 }

@@ -174,6 +174,7 @@ func (p *Processor) lag(ctx context.Context) {
 	}
 	p.health.brokers(time.Now())
 	m.LagRecords.Reset()
+	m.ViewLag.Reset()
 	m.LagSeconds.Reset()
 	m.Headroom.Reset()
 	m.HeldBack.Reset()
@@ -188,11 +189,12 @@ func (p *Processor) lag(ctx context.Context) {
 			p.health.behind(st.Partition, behind)
 			p.headroom(st, bounds[st.Partition])
 			p.heldBack(ctx, topic, st, bounds[st.Partition])
-			age := 0.0
-			if behind > 0 {
-				age = p.age(ctx, topic, st)
+			m.ViewLag.WithLabelValues(id).Set(float64(max(bounds[st.Partition].Stable-st.Applied, 0)))
+			if behind == 0 {
+				m.LagSeconds.WithLabelValues(id).Set(0)
+			} else if age, known := p.age(ctx, topic, st, bounds[st.Partition].Stable); known {
+				m.LagSeconds.WithLabelValues(id).Set(age)
 			}
-			m.LagSeconds.WithLabelValues(id).Set(age)
 		}
 	}
 }
@@ -222,15 +224,20 @@ func (p *Processor) headroom(st engine.Status, b kafkalog.PartitionBounds) {
 	}
 }
 
-func (p *Processor) age(ctx context.Context, topic string, st engine.Status) (seconds float64) {
-	err := p.positions.Reader().Read(ctx, topic, st.Partition, st.Position, st.Position+1, true, func(records []wire.Record) error {
-		seconds = time.Since(time.UnixMicro(records[0].Timestamp)).Seconds()
-		return nil
+// ageWithin bounds the offsets among which the next record is looked for: one fetch
+// of the least size. What another producer's transaction left is no record.
+const ageWithin = 64
+
+func (p *Processor) age(ctx context.Context, topic string, st engine.Status, stable int64) (seconds float64, known bool) {
+	to := min(st.Position+ageWithin, stable)
+	err := p.positions.Reader().ReadDecided(ctx, topic, st.Partition, st.Position, to, func(records []wire.Record) error {
+		seconds, known = max(time.Since(time.UnixMicro(records[0].Timestamp)).Seconds(), 0), true
+		return errEnough
 	})
-	if err != nil {
+	if !known {
 		p.rt.Log.Debug("the next record's age is not known", "partition", st.Partition, "error", err)
 	}
-	return seconds
+	return seconds, known
 }
 
 // Checks are the processor's reasons not to be ready.

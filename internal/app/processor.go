@@ -31,13 +31,15 @@ type Processor struct {
 	slots     atomic.Pointer[[]*slot]
 	snapshots *kafkalog.Snapshots
 	health    *health
+	gate      *gate
+	rights    *rights
 	warned    map[int32]time.Time // by observe, of a log's start that comes near
 	holdings  map[int32]holding   // by observe, of records that nobody sees
 }
 
 // NewProcessor prepares a processor; nothing is contacted before Run.
 func NewProcessor(rt Runtime, program participant.Program) *Processor {
-	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}, holdings: map[int32]holding{}, health: newHealth(2 * rt.Config.Processor.SessionTimeout)}
+	return &Processor{rt: rt, program: program, warned: map[int32]time.Time{}, holdings: map[int32]holding{}, health: newHealth(2 * rt.Config.Processor.SessionTimeout), rights: newRights(rt)}
 }
 
 // Name implements service.Service.
@@ -54,7 +56,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	slots := make([]*slot, p.rt.Config.Processor.Slots)
 	var group sync.WaitGroup
 	for i := range slots {
-		slots[i] = &slot{owner: owner(p.rt.Config.Processor.Instance, i)}
+		slots[i] = newSlot(p.rt.Config.Processor.Instance, i)
 	}
 	p.slots.Store(&slots)
 	for _, s := range slots {
@@ -63,6 +65,8 @@ func (p *Processor) Run(ctx context.Context) error {
 	watching, done := context.WithCancel(ctx)
 	defer done()
 	go p.observe(watching)
+	go p.gate.keep(watching)
+	go p.rights.keep(watching, p.kafka)
 	group.Wait()
 	return nil
 }
@@ -80,7 +84,7 @@ func (p *Processor) connect(ctx context.Context) error {
 	if p.client, err = p.rt.awaitRedis(ctx); err != nil {
 		return err
 	}
-	if err := p.rt.gate(ctx, p.kafka, p.client); err != nil {
+	if p.gate, err = p.rt.gate(ctx, p.Name(), p.kafka, p.client); err != nil {
 		return err
 	}
 	if p.manifest, err = pinRules(ctx, p.kafka, p.program.Schema()); err != nil {
@@ -160,8 +164,14 @@ func (p *Processor) Ready() error {
 	if slots == nil {
 		return errors.New("starting")
 	}
+	if err := p.rights.err(); err != nil {
+		return err
+	}
 	for i, v := range p.Views() {
 		if v == nil {
+			if denied := (*slots)[i].denied.Load(); denied != nil {
+				return *denied
+			}
 			return fmt.Errorf("slot %d is joining the group", i)
 		}
 		if v.Counts.Joined == 0 {

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +29,7 @@ type Producer struct {
 	listener net.Listener
 	door     service.Doorway
 	appender atomic.Pointer[kafkalog.Appender]
+	rights   *rights
 	closing  func() // of what reads the log; nil: not open
 }
 
@@ -34,7 +37,7 @@ type Producer struct {
 // before Run. Without a program (nil) it checks envelopes only and shows no
 // states.
 func NewProducer(rt Runtime, program participant.Program, listener net.Listener) *Producer {
-	return &Producer{rt: rt, program: program, listener: listener}
+	return &Producer{rt: rt, program: program, listener: listener, rights: newRights(rt)}
 }
 
 // Name implements service.Service.
@@ -59,10 +62,12 @@ func (p *Producer) Run(ctx context.Context) error {
 	err = service.Run(ctx, p.rt.Config.StopTimeout,
 		service.HTTP("gateway", listener, door, p.rt.Config.StopTimeout*3/4),
 		service.Func(p.Name(), func(ctx context.Context) error {
-			if err := p.open(ctx, client); err != nil {
+			gate, err := p.open(ctx, client)
+			if err != nil {
 				return err
 			}
-			<-ctx.Done()
+			go p.rights.keep(ctx, gate.kafka)
+			gate.keep(ctx)
 			return nil
 		}))
 	if appender := p.appender.Load(); appender != nil {
@@ -74,33 +79,40 @@ func (p *Producer) Run(ctx context.Context) error {
 	return err
 }
 
-// open connects to the brokers, and takes events from then on.
-func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error {
-	appender, manifest, err := p.rt.openAppender(ctx, "producer", p.program)
+// open connects to the brokers, passes the gate, and takes events from then on.
+func (p *Producer) open(ctx context.Context, client redis.UniversalClient) (*gate, error) {
+	appender, manifest, err := p.rt.openAppender(ctx, p.Name(), p.program)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.appender.Store(appender)
 	cfg := p.rt.Config.Producer
 	options := ingest.Options{
-		Appender:        appender,
-		RequestBytesMax: int64(cfg.MaxRequestBytes), InflightBytesMax: int64(cfg.MaxInflightBytes),
-		BatchEventsMax: cfg.MaxBatchEvents, Timeout: cfg.RequestTimeout,
-		Logger: p.rt.Log, Metrics: p.metrics(),
+		Appender:         appender,
+		InflightBytesMax: int64(cfg.MaxInflightBytes), Timeout: cfg.RequestTimeout,
+		Follow: func() ingest.Limits {
+			now := p.rt.current().Producer
+			return ingest.Limits{RequestBytesMax: int64(now.MaxRequestBytes), BatchEventsMax: now.MaxBatchEvents}
+		},
+		Logger: p.rt.Log, Metrics: p.metrics(), Instance: newInstance(),
 	}
 	if cfg.KeysFile != "" {
 		ring, err := openKeys(cfg.KeysFile, p.rt.Log)
 		if err != nil {
-			return service.WithExitCode(err, service.ExitConfig)
+			return nil, service.WithExitCode(err, service.ExitConfig)
 		}
 		options.Keys = ring.get
 	}
-	kafka, err := p.rt.Kafka("producer")
+	kafka, err := p.rt.Kafka(p.Name())
 	if err != nil {
-		return err
+		return nil, err
+	}
+	gate, err := p.rt.gate(ctx, p.Name(), kafka, client)
+	if err != nil {
+		return nil, err
 	}
 	if options.Trail, p.closing, err = openTeller(kafka, manifest.Partitions); err != nil {
-		return err
+		return nil, err
 	}
 	if p.program != nil {
 		options.Schema = p.program.Schema()
@@ -114,8 +126,16 @@ func (p *Producer) open(ctx context.Context, client redis.UniversalClient) error
 		p.rt.Log.Warn("no rules file: events are checked without their data's fields, and no states are shown")
 	}
 	p.door.Open(ingest.New(options))
-	p.rt.Log.Info("taking events", "address", p.listener.Addr().String())
-	return nil
+	p.rt.Log.Info("taking events", "address", p.listener.Addr().String(), "instance", options.Instance)
+	return gate, nil
+}
+
+// newInstance is chance alone: whoever may send events learns from it how many
+// gateways there are, and nothing of where they run.
+func newInstance() string {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // documented never to fail
+	return hex.EncodeToString(random[:])
 }
 
 func (p *Producer) metrics() ingest.Metrics {
@@ -134,6 +154,9 @@ func (p *Producer) Checks() []telemetry.Check {
 		a := p.appender.Load()
 		if a == nil {
 			return errors.New("starting")
+		}
+		if err := p.rights.err(); err != nil {
+			return err
 		}
 		return a.Ping(ctx)
 	}}}

@@ -63,14 +63,16 @@ func LoadRules(cfg *config.Config) (*rules.Program, error) {
 
 // NewRuntime prepares a process's log and metrics.
 func NewRuntime(cfg *config.Config, version string) Runtime {
-	log := telemetry.NewLogger(os.Stderr, cfg.Log.Level, cfg.Log.Format)
+	level := &slog.LevelVar{}
+	level.Set(telemetry.Level(cfg.Log.Level))
+	log := telemetry.NewLogger(os.Stderr, level, cfg.Log.Format)
 	slog.SetDefault(log) // for what libraries say by themselves, such as net/http of a failed handshake
 	for _, w := range cfg.Warnings() {
 		log.Warn(w)
 	}
 	metrics := telemetry.New()
 	metrics.SetBuild(version)
-	return Runtime{Config: cfg, Log: log, Metrics: metrics}
+	return Runtime{Config: cfg, Log: log, Metrics: metrics, live: newLive(cfg, level)}
 }
 
 // secured has a server's listener speak TLS, where that is configured. Files

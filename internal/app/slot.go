@@ -20,9 +20,16 @@ import (
 // slot is one session's place in this process.
 type slot struct {
 	owner   string
+	name    string // of this process's slot, unlike any other
 	loop    atomic.Pointer[engine.Loop]
 	mu      sync.Mutex
-	counted engine.Counts // of the present loop, as the metrics have them
+	counted engine.Counts         // of the present loop, as the metrics have them
+	denied  atomic.Pointer[error] // why the last session ended, where the brokers refused it
+}
+
+func newSlot(instance string, index int) *slot {
+	host, _ := os.Hostname()
+	return &slot{owner: owner(instance, index), name: fmt.Sprintf("%s:%d:%08x", host, os.Getpid(), rand.Uint32())}
 }
 
 // view is what the slot's session published last; nil between two sessions.
@@ -33,13 +40,24 @@ func (s *slot) view() *engine.View {
 	return nil
 }
 
+// note keeps why a session ended for readiness, where waiting will not mend it.
+func (s *slot) note(err error) {
+	s.denied.Store(nil)
+	if denied := (*kafkalog.DeniedError)(nil); errors.As(err, &denied) {
+		s.denied.Store(&err)
+	}
+}
+
+// instanceOwner begins the name of a holder whose instance is configured.
+const instanceOwner = "instance:"
+
 // owner names a slot's holder for its lease. With a configured instance the
 // name outlives the process, and a restart has its slot back at once wherever
 // it runs; without, it names this process, and only a lease whose process is
 // known to be gone from this host is taken over.
 func owner(instance string, index int) string {
 	if instance != "" {
-		return fmt.Sprintf("instance:%s:%d", instance, index)
+		return fmt.Sprintf("%s%s:%d", instanceOwner, instance, index)
 	}
 	host, _ := os.Hostname()
 	return fmt.Sprintf("process:%s:%d:%s:%d", host, os.Getpid(), startTime(os.Getpid()), index)
@@ -91,7 +109,12 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		if ctx.Err() != nil {
 			break
 		}
+		err = p.kafka.Denied(ctx, err)
+		s.note(err)
 		p.rt.Metrics.Processor.Sessions.WithLabelValues(cause(err)).Inc()
+		if errors.Is(err, engine.ErrFenced) {
+			p.fenced(ctx, s, leases, number)
+		}
 		wait := pause(n)
 		log.Warn("the session ended and is replaced", "slot", number, "cause", err, "wait", wait)
 		select {
@@ -100,6 +123,19 @@ func (p *Processor) keep(ctx context.Context, s *slot) {
 		}
 	}
 }
+
+// fenced leaves word that a slot was lost while its lease was this process's: two
+// that take it from each other, again and again, are seen by it.
+func (p *Processor) fenced(ctx context.Context, s *slot, leases redisstore.Slots, number int) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := leases.NoteFence(ctx, redisstore.Fence{At: time.Now(), Slot: number, Session: s.name, Owner: s.owner}); err != nil {
+		p.rt.Log.Debug("that the slot was lost is not noted", "slot", number, "error", err)
+	}
+}
+
+// life names the events topic that this process reads, for all Redis has of it.
+func life(m *kafkalog.Manifest) string { return "cluster " + m.ClusterID + ", topic ID " + m.TopicID }
 
 // cause is a session's end in one word.
 func cause(err error) string {
@@ -136,9 +172,12 @@ func (p *Processor) session(ctx context.Context, s *slot, leases redisstore.Slot
 			log.Warn("the slot's lease stays until it ends by itself", "error", err)
 		}
 	}()
+	if err := leases.Claim(ctx, life(p.manifest)); err != nil {
+		return err
+	}
 	leased, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
-	go renew(leased, lost, leases, number, s.owner)
+	go renew(leased, lost, leases, number, s.owner, life(p.manifest))
 	inbox := engine.NewInbox()
 	session, err := kafkalog.NewSession(leased, kafkalog.SessionConfig{
 		Config: p.kafka, Slot: number, SessionTimeout: cfg.SessionTimeout, TransactionTimeout: cfg.TransactionTimeout,
@@ -183,7 +222,7 @@ func ended(ctx, leased context.Context, err error) error {
 
 // renew prolongs the slot's lease. Only a lease that another holds ends the
 // session; Redis away does not, for then nobody can take it.
-func renew(ctx context.Context, lost context.CancelCauseFunc, leases redisstore.Slots, number int, owner string) {
+func renew(ctx context.Context, lost context.CancelCauseFunc, leases redisstore.Slots, number int, owner, life string) {
 	tick := time.NewTicker(leases.Life / 4)
 	defer tick.Stop()
 	for {
@@ -195,6 +234,7 @@ func renew(ctx context.Context, lost context.CancelCauseFunc, leases redisstore.
 				lost(err)
 				return
 			}
+			_ = leases.Claim(ctx, life) // who was here first stays; the other is refused
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/config"
+	"github.com/veltrix/veltrix/internal/channel/webpush"
 	"github.com/veltrix/veltrix/internal/devcluster"
 	"github.com/veltrix/veltrix/internal/ingest"
 	"github.com/veltrix/veltrix/internal/kafkalog"
@@ -64,7 +67,7 @@ func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err e
 		}
 	}()
 	opts := kafkalog.TopicPlanOptions{Profile: u.cfg.Profile}
-	if _, err := u.rt.Topics(ctx, opts, kafkalog.ApplyTopics); err != nil {
+	if _, err := u.rt.Topics(ctx, "topics", opts, kafkalog.ApplyTopics); err != nil {
 		return err
 	}
 	if err := u.fits(ctx); err != nil {
@@ -136,6 +139,9 @@ func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
 		return fmt.Errorf("start the embedded cluster in %s: %w", u.DataDir, err)
 	}
 	u.cluster = cluster
+	if err := u.pushes(); err != nil {
+		return errors.Join(err, cluster.Close())
+	}
 	if !brokers {
 		cfg.Kafka.Brokers, u.rt.BootID = cluster.Brokers, cluster.BootID
 		if !cfg.Explicit("profile") {
@@ -149,6 +155,50 @@ func (u *Up) embed(ctx context.Context, brokers, redis bool) error {
 		cfg.Redis.Addrs, u.rt.InMemoryRedis = []string{cluster.RedisAddr}, cluster.RedisKind == devcluster.Miniredis
 	}
 	return nil
+}
+
+// Names of what signs pushes where nobody configured it.
+const (
+	vapidFile    = "vapid.key"
+	vapidSubject = "veltrix-up@example.com"
+)
+
+// pushes switches the channel to browsers on with a key of the data directory's
+// own, made once: players who subscribed stay subscribed.
+func (u *Up) pushes() error {
+	push := &u.cfg.Notifier.Webpush
+	if push.PrivateKey.Set() {
+		return nil
+	}
+	file := filepath.Join(u.DataDir, vapidFile)
+	key, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = makeVAPID(file)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the key that signs pushes: %w", err)
+	}
+	if _, err := webpush.PublicKey(string(key)); err != nil {
+		return fmt.Errorf("%s holds no VAPID key: remove it for a new one, with which browsers subscribe again", file)
+	}
+	push.PrivateKey = config.NewSecret(strings.TrimSpace(string(key)))
+	if push.Subject == "" {
+		push.Subject = vapidSubject
+	}
+	return nil
+}
+
+// makeVAPID writes a new key in one step: a crash leaves a whole one or none.
+func makeVAPID(file string) ([]byte, error) {
+	key, _, err := webpush.NewKeys()
+	if err != nil {
+		return nil, err
+	}
+	next := file + ".new"
+	if err := os.WriteFile(next, []byte(key+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return []byte(key), os.Rename(next, file)
 }
 
 // dataDir is where an example lives by default. What stands beside a given half

@@ -220,7 +220,7 @@ func TestGateOfAnEndedStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rt.Topics(t.Context(), kafkalog.TopicPlanOptions{Profile: "dev"}, kafkalog.ApplyTopics); err != nil {
+	if _, err := rt.Topics(t.Context(), "topics", kafkalog.TopicPlanOptions{Profile: "dev"}, kafkalog.ApplyTopics); err != nil {
 		t.Fatal(err)
 	}
 	client, err := rt.awaitRedis(t.Context())
@@ -230,10 +230,10 @@ func TestGateOfAnEndedStart(t *testing.T) {
 	defer func() { _ = client.Close() }()
 	ended, end := context.WithCancel(t.Context())
 	end()
-	if err := rt.gate(ended, kafka, client); !errors.Is(err, context.Canceled) || log.Len() > 0 {
+	if _, err := rt.gate(ended, "processor", kafka, client); !errors.Is(err, context.Canceled) || log.Len() > 0 {
 		t.Errorf("%v, and it says %s", err, &log)
 	}
-	if err := rt.gate(t.Context(), kafka, client); err != nil {
+	if _, err := rt.gate(t.Context(), "processor", kafka, client); err != nil {
 		t.Error(err)
 	}
 }

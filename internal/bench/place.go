@@ -23,6 +23,24 @@ type place struct {
 	partitions int32
 }
 
+// inPlace does something in a place of its own, and removes it.
+func inPlace(ctx context.Context, rt app.Runtime, prefix string, partitions int32, do func(*place) error) (err error) {
+	p, err := newPlace(ctx, rt, prefix, partitions)
+	if p != nil {
+		defer func() {
+			removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+			defer cancel()
+			if e := p.remove(removing); e != nil {
+				err = errors.Join(err, fmt.Errorf("remove what the bench left under %s: %w", p.kafka.Prefix, e))
+			}
+		}()
+	}
+	if err != nil {
+		return err
+	}
+	return do(p)
+}
+
 // newPlace creates a deployment's topics under prefix. remove takes away what
 // it left, also where newPlace failed half way.
 func newPlace(ctx context.Context, rt app.Runtime, prefix string, partitions int32) (*place, error) {

@@ -15,7 +15,7 @@ import (
 func TestRebuildEndToEnd(t *testing.T) {
 	rt, redis, adm := world(t)
 	rt.Config.Redis.Addrs = []string{testredis.Start(t, nil).Addr} // it copies keys, which the embedded one cannot
-	w, err := Core(3000, 50, Structured)
+	w, err := NewWorkload("core", 3000, 50, Structured)
 	if err != nil {
 		t.Fatal(err)
 	}

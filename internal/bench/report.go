@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -147,8 +148,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	m, l := r.Machine, r.Workload
-	fmt.Fprintf(&b, "workload   %s: %s events of %d B (%s), %s participants, a notification every %d, %d partitions\n",
-		l.Name, thousands(float64(l.Events)), l.EventBytes, l.Encoding, thousands(float64(l.Participants)), l.Notify, r.Partitions)
+	fmt.Fprintf(&b, "workload   %s: %s events of %d B (%s), %s participants, a notification every %s, %d partitions\n",
+		l.Name, thousands(float64(l.Events)), l.EventBytes, l.Encoding, thousands(float64(l.Participants)), every(l), r.Partitions)
 	fmt.Fprintf(&b, "processor  %d slots, commit every %s or %s records\n", r.Processor.Slots, r.Processor.CommitInterval, thousands(float64(r.Processor.CommitRecords)))
 	fmt.Fprintf(&b, "machine    %d CPUs (%s), %d MiB, %s, Go %s\n", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)
 	fmt.Fprintf(&b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
@@ -209,6 +210,15 @@ func (r *Report) notes() []string {
 		}
 	}
 	return notes
+}
+
+// every says how often a notification is caused, and what else is a workload's own.
+func every(l Workload) string {
+	text := strconv.Itoa(l.Notify)
+	if l.Shape != "" {
+		text += ", " + l.Shape
+	}
+	return text
 }
 
 func count(is bool) int {

@@ -59,7 +59,7 @@ func empty(t *testing.T, redis *miniredis.Miniredis, adm *kadm.Client) {
 
 func options(t *testing.T, encoding string) Options {
 	t.Helper()
-	w, err := Core(3000, 50, encoding)
+	w, err := NewWorkload("core", 3000, 50, encoding)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +175,8 @@ func TestUnusableOptions(t *testing.T) {
 		events       int64
 		participants int
 		encoding     string
-	}{{0, 1, Structured}, {1, 0, Structured}, {1, 1, "xml"}} {
-		if _, err := Core(w.events, w.participants, w.encoding); err == nil {
+	}{{0, 1, Structured}, {1, -1, Structured}, {1, 1, "xml"}} {
+		if _, err := NewWorkload("core", w.events, w.participants, w.encoding); err == nil {
 			t.Errorf("%+v was accepted", w)
 		}
 	}
@@ -184,7 +184,7 @@ func TestUnusableOptions(t *testing.T) {
 
 // TestWorkloadIsTheSameEachTime: rounds and runs compare only then.
 func TestWorkloadIsTheSameEachTime(t *testing.T) {
-	w, err := Core(1000, 20, Structured)
+	w, err := NewWorkload("core", 1000, 20, Structured)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,9 @@ func Run(ctx context.Context, rt app.Runtime, opts Options) (*Report, error) {
 		prefix: "veltrix-bench-" + strings.ToLower(rand.Text()[:8]),
 	}
 	r.variants = []Variant{consume{}, r.program}
-	r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
+	if opts.Workload.once {
+		r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
+	}
 	if err := r.describe(ctx); err != nil {
 		return nil, err
 	}
@@ -107,31 +109,40 @@ func (r *Runner) say(format string, args ...any) {
 	}
 }
 
-// describe finds the servers' processes and says what is measured, and where.
-func (r *Runner) describe(ctx context.Context) error {
+// describe finds the servers' processes, and says on what is measured.
+func describe(ctx context.Context, rt app.Runtime) (Machine, *Meter, error) {
 	const proc = "/proc"
-	kafka, err := r.rt.Kafka("bench")
+	kafka, err := rt.Kafka("bench")
 	if err != nil {
-		return err
+		return Machine{}, nil, err
 	}
-	asking, cancel := context.WithTimeout(ctx, max(r.rt.Config.StartTimeout, time.Second))
+	asking, cancel := context.WithTimeout(ctx, max(rt.Config.StartTimeout, time.Second))
 	defer cancel()
 	machine := describeMachine(proc)
 	if machine.Kafka, err = kafkaVersion(asking, kafka); err != nil {
-		return err
+		return machine, nil, err
 	}
-	info, err := redisInfo(asking, r.rt)
+	info, err := redisInfo(asking, rt)
 	if err != nil {
-		return err
+		return machine, nil, err
 	}
 	machine.Redis = info["redis_version"]
 	if info["appendonly"] == "yes" {
 		machine.Redis += ", append-only file, fsync " + info["appendfsync"]
 	}
-	r.meter = &Meter{
+	return machine, &Meter{
 		Proc: proc, Broker: listeners(proc, kafka.Brokers),
-		Redis: redisProcess(proc, r.rt.Config.Redis.Addrs, info),
+		Redis: redisProcess(proc, rt.Config.Redis.Addrs, info),
+	}, nil
+}
+
+// describe says what is measured, and where.
+func (r *Runner) describe(ctx context.Context) error {
+	machine, meter, err := describe(ctx, r.rt)
+	if err != nil {
+		return err
 	}
+	r.meter = meter
 	p := r.rt.Config.Processor
 	r.report = &Report{
 		Workload: *r.opts.Workload, Partitions: r.opts.Partitions, Rounds: r.opts.Rounds, Warmups: r.opts.Warmups,
@@ -170,26 +181,15 @@ func (r *Runner) round(ctx context.Context, name string, turn int, counted bool)
 	return r.roundWhole(ctx, name+"n", counted)
 }
 
-// within does something in a place of its own, filled, and removes it.
-func (r *Runner) within(ctx context.Context, name string, do func(*place, []int64) error) (err error) {
-	p, err := newPlace(ctx, r.rt, r.prefix+"-"+name, r.opts.Partitions)
-	if p != nil {
-		defer func() {
-			removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
-			defer cancel()
-			if e := p.remove(removing); e != nil {
-				err = errors.Join(err, fmt.Errorf("remove what the bench left under %s: %w", p.kafka.Prefix, e))
-			}
-		}()
-	}
-	if err != nil {
-		return err
-	}
-	ends, err := p.fill(ctx, r.opts.Workload)
-	if err != nil {
-		return err
-	}
-	return do(p, ends)
+// within does something in a place of its own, filled.
+func (r *Runner) within(ctx context.Context, name string, do func(*place, []int64) error) error {
+	return inPlace(ctx, r.rt, r.prefix+"-"+name, r.opts.Partitions, func(p *place) error {
+		ends, err := p.fill(ctx, r.opts.Workload)
+		if err != nil {
+			return err
+		}
+		return do(p, ends)
+	})
 }
 
 // compare holds a round's results against the fold of its events.

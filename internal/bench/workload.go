@@ -1,11 +1,10 @@
 package bench
 
 import (
-	_ "embed" // the rules
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,19 +14,17 @@ import (
 	"github.com/veltrix/veltrix/internal/wire"
 )
 
-//go:embed rules.yaml
-var coreRules []byte
-
 // Workload makes the same events each time it is asked.
 type Workload struct {
 	Name         string `json:"name"`
-	Events       int64  `json:"events"`
+	Events       int64  `json:"events"` // records, copies included
 	Participants int    `json:"participants"`
 	Encoding     string `json:"encoding"` // structured or binary
 	EventBytes   int    `json:"event_bytes"`
 	Notify       int    `json:"notify_every"` // one notification in so many events
+	Shape        string `json:"shape"`        // how it differs from core, in words; empty: in nothing else
 
-	rules []byte
+	shape
 }
 
 // The encodings of an event: all of it as JSON, or its attributes as headers.
@@ -36,18 +33,23 @@ const (
 	Binary     = "binary"
 )
 
-// Core is the workload that other figures refer to: small events of many
-// participants, in order, each participant's some seconds apart.
-func Core(events int64, participants int, encoding string) (*Workload, error) {
+// NewWorkload returns one of Workloads by its name. Where participants are 0, it has
+// its own number of them.
+func NewWorkload(name string, events int64, participants int, encoding string) (*Workload, error) {
+	is, ok := shapes[name]
 	switch {
+	case !ok:
+		return nil, fmt.Errorf("there is no workload %q; there are %s", name, strings.Join(Workloads(), ", "))
 	case events < 1:
 		return nil, fmt.Errorf("a workload has 1 event or more, not %d", events)
-	case participants < 1:
+	case participants < 0:
 		return nil, fmt.Errorf("a workload has 1 participant or more, not %d", participants)
 	case encoding != Structured && encoding != Binary:
 		return nil, fmt.Errorf("an event is encoded as %s or %s, not %q", Structured, Binary, encoding)
+	case participants == 0:
+		participants = is.participants
 	}
-	w := &Workload{Name: "core", Events: events, Participants: participants, Encoding: encoding, Notify: 10, rules: coreRules}
+	w := &Workload{Name: name, Events: events, Participants: participants, Encoding: encoding, Notify: is.notify, Shape: is.words, shape: is}
 	w.EventBytes = w.eventBytes()
 	return w, nil
 }
@@ -59,22 +61,6 @@ func (w *Workload) Program() (participant.Program, error) {
 		return nil, fmt.Errorf("compile the workload's rules: %w", err)
 	}
 	return p, nil
-}
-
-// Each hands the events to fn in the order in which they are sent, with the
-// partition they belong to. The records are fn's.
-func (w *Workload) Each(partitions int32, fn func(*kgo.Record) error) error {
-	random := rand.New(rand.NewPCG(283, 20_000))
-	counts := make([]int64, w.Participants)
-	for i := range w.Events {
-		who := random.IntN(w.Participants)
-		r := w.record(i, who, counts[who], partitions)
-		counts[who]++
-		if err := fn(r); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // began is the time of each participant's first event, and apart lies between

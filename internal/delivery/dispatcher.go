@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,8 +28,52 @@ type Options struct {
 	CommitEvery   time.Duration // (250 ms)
 	// Retention is how long the ledger keeps an entry at least (168 h).
 	Retention time.Duration
-	Retries   []RetryTopic // by rising delay (RetryTopics)
-	Logger    *slog.Logger // (silent)
+	Pacing
+	// Follow returns the pacing that is in force now, where it may change (Pacing).
+	Follow  func() Pacing
+	Retries []RetryTopic // by rising delay (RetryTopics)
+	Logger  *slog.Logger // (silent)
+}
+
+// Pacing says how much a participant's devices are to be bothered.
+type Pacing struct {
+	// PresenceWait is how long a push waits for a participant who has the inbox open
+	// to see it there (3 s); below 0 it does not.
+	PresenceWait time.Duration
+	// PushesMax are the pushes to one participant's devices within PushesWindow
+	// (1 h); what is more becomes one digest. 0 is no limit.
+	PushesMax    int
+	PushesWindow time.Duration
+	// DigestTitle and DigestBody are what a digest says; {n} is the number of
+	// notifications.
+	DigestTitle string // ("{n} more messages")
+	DigestBody  string
+}
+
+func (p Pacing) withDefaults() Pacing {
+	if p.PushesWindow <= 0 {
+		p.PushesWindow = time.Hour
+	}
+	if p.PresenceWait == 0 {
+		p.PresenceWait = 3 * time.Second
+	}
+	if p.DigestTitle == "" {
+		p.DigestTitle = "{n} more messages"
+	}
+	return p
+}
+
+// exceeded says why a push is told in a digest.
+func (p Pacing) exceeded() string {
+	return "more pushes than " + strconv.Itoa(p.PushesMax) + " in " + p.PushesWindow.String()
+}
+
+// pacing is what is in force now.
+func (d *Dispatcher) pacing() Pacing {
+	if d.opts.Follow == nil {
+		return d.opts.Pacing
+	}
+	return d.opts.Follow().withDefaults()
 }
 
 func (o *Options) defaults() {
@@ -53,6 +98,7 @@ func (o *Options) defaults() {
 	dur(&o.DrainTimeout, 10*time.Second)
 	dur(&o.CommitEvery, 250*time.Millisecond)
 	dur(&o.Retention, 168*time.Hour)
+	o.Pacing = o.withDefaults()
 	if o.Retries == nil {
 		o.Retries = RetryTopics()
 	}
@@ -69,6 +115,7 @@ type Dispatcher struct {
 	source   Source
 	ledger   Ledger
 	inbox    Inbox
+	gate     Gate
 	receipts Receipts
 	channels map[string]Channel
 	metrics  Metrics
@@ -96,6 +143,7 @@ type Ports struct {
 	Inbox    Inbox
 	Receipts Receipts
 	Channels []Channel
+	Gate     Gate    // nil: everything is wanted
 	Metrics  Metrics // nil: none
 }
 
@@ -106,7 +154,7 @@ func New(p Ports, opts Options) *Dispatcher {
 	rand.Read(id[:]) //nolint:errcheck // never fails
 	d := &Dispatcher{
 		opts: opts, owner: hex.EncodeToString(id[:]),
-		ledger: p.Ledger, inbox: p.Inbox, receipts: p.Receipts,
+		ledger: p.Ledger, inbox: p.Inbox, gate: p.Gate, receipts: p.Receipts,
 		channels: map[string]Channel{}, metrics: p.Metrics, log: opts.Logger,
 		delays: map[string]time.Duration{},
 		room:   make(chan struct{}, opts.RecordsMax), slots: make(chan struct{}, opts.Lanes),
@@ -294,12 +342,16 @@ func (d *Dispatcher) endpoint(t *task) *endpoint {
 // deadline is when a notification is over for outside channels: at its own
 // expiry, and in any case while the ledger still remembers it.
 func (d *Dispatcher) deadline(n *Notification) time.Time {
-	end := n.Recorded.Add(d.opts.Retention - min(d.opts.Retention/10, time.Hour))
+	end := n.Recorded.Add(Life(d.opts.Retention))
 	if !n.Expires.IsZero() && n.Expires.Before(end) {
 		return n.Expires
 	}
 	return end
 }
+
+// Life is for how long a notification may be sent to outside channels, where the
+// ledger remembers for retention what was sent: a little less.
+func Life(retention time.Duration) time.Duration { return retention - min(retention/10, time.Hour) }
 
 // retryTopic is the one with the longest delay that is not longer than wait,
 // or the shortest of all.

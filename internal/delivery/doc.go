@@ -5,7 +5,7 @@
 // # Invariants
 //
 //	D1 an offset is committed only when every record below it is finished: delivered, deduped,
-//	   expired, retracted, dead, or parked in a retry topic that took it
+//	   expired, retracted, dead, withheld, or parked in a retry topic that took it
 //	D2 nothing is sent without a claim in the ledger, and nothing is noted as sent before it was
 //	D3 one participant's notifications on one channel are worked on one after the other
 //	D4 another's live claim stops that lane until the claim ends; it is never committed past
@@ -13,6 +13,9 @@
 //	D6 while the ledger cannot be reached nothing is sent
 //	D7 of two attempts with an unknown outcome, a class with on_unknown: drop makes at most the
 //	   first, and a class with resend always makes the second
+//
+// What a participant wants decides about pushes alone, at the moment before the
+// claim: see Gate, and ADR 0014 for its invariants and crash windows.
 //
 // # Life of a notification at one target
 //

@@ -101,8 +101,11 @@ var (
 	errUnreachable = errors.New("the target was not reached or did not answer")
 )
 
-// leave gives the slot back without an attempt.
+// leave gives the slot back without an attempt; of no entry, it does nothing.
 func (n *entry) leave() {
+	if n == nil {
+		return
+	}
 	n.done(errNoAttempt)
 	<-n.e.slots
 	n.e.rest()

@@ -57,8 +57,11 @@ type Notification struct {
 	Expires   time.Time `json:"expires,omitzero"`
 	OnUnknown Policy    `json:"on_unknown"`
 	HoldMS    int64     `json:"hold_ms"`
+	Critical  bool      `json:"critical,omitempty"` // passes mutes, quiet hours and the allowance
 	EventType string    `json:"event_type"`
 	EventTime time.Time `json:"event_time,omitzero"`
+	// DigestOf is set of a digest: the start of its window, ms since the Unix epoch.
+	DigestOf int64 `json:"digest_of,omitempty"`
 
 	// Arrival is when the causing record arrived (the record's ce_time).
 	Arrival time.Time `json:"-"`

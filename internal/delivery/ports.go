@@ -220,6 +220,11 @@ const (
 	OutRetracted Outcome = "retracted"
 	OutPruned    Outcome = "pruned" // the device is gone, and was taken out
 	OutDead      Outcome = "dead"
+	// The gate's: nothing was sent, or not yet.
+	OutSeen     Outcome = "seen"     // by the participant, in the inbox
+	OutMuted    Outcome = "muted"    // by the participant
+	OutDeferred Outcome = "deferred" // to the end of the participant's quiet hours
+	OutDigested Outcome = "digested" // told in a digest
 )
 
 // Receipt says what became of one notification on one channel.
@@ -354,7 +359,8 @@ type Devices interface {
 }
 
 // Personal is a Channel whose targets are participants' own devices: what they
-// call them says nothing about others' devices of the same name.
+// call them says nothing about others' devices of the same name, and what is sent
+// there passes the Gate.
 type Personal interface{ Personal() }
 
 // Metrics counts. Every method may be called from many goroutines.

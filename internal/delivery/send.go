@@ -17,6 +17,7 @@ type task struct {
 	// holdUntil is when outside channels may see it.
 	holdUntil   time.Time
 	inboxOffset int64
+	digested    bool   // it is told in a digest: its claim is made to be ended
 	finish      func() // reports the task finished to its record
 	then        func() // for the inbox: hands the notification on
 }
@@ -55,17 +56,27 @@ func (h *held) try(ln *lane, t *task) step {
 	} else if !waited {
 		return stepGivenUp
 	}
+	if s, passed := h.pass(t); !passed {
+		return s
+	}
 	ch := h.d.channels[t.channel]
-	ent, refused := h.d.endpoint(t).enter(h.soft, h.d.opts.ParkAfter)
-	if refused != nil {
-		if h.soft.Err() != nil {
-			return stepGivenUp
+	var ent *entry
+	if !t.digested {
+		var refused *refusal
+		if ent, refused = h.d.endpoint(t).enter(h.soft, h.d.opts.ParkAfter); refused != nil {
+			if h.soft.Err() != nil {
+				return stepGivenUp
+			}
+			return h.later(t, time.Now().Add(refused.pause), t.attempt)
 		}
-		return h.later(t, time.Now().Add(refused.pause), t.attempt)
 	}
 	key := Key{t.n.Participant, t.n.ID, t.channel, t.target}
 	claim, ok := h.claim(key, ch, t)
 	if !ok {
+		ent.leave()
+		return stepGivenUp
+	}
+	if !h.undigest(claim, t) {
 		ent.leave()
 		return stepGivenUp
 	}
@@ -145,6 +156,9 @@ func (h *held) claimed(ent *entry, ch Channel, key Key, claim Claim, t *task) st
 	if claim.Unknown && t.n.OnUnknown == Drop {
 		ent.leave()
 		return h.mark(key, claim, t, Mark{State: Dead, Reason: "unknown", Seen: true})
+	}
+	if t.digested {
+		return h.digest(key, claim, t)
 	}
 	op := t.n.Op
 	if op == Update && !claim.Seen {

@@ -20,6 +20,8 @@ type world struct {
 	ledger delivery.Ledger
 	inbox  *deliverytest.Inbox
 	out    *deliverytest.Channel
+	gate   *deliverytest.Gate
+	own    bool // out leads to participants' own devices
 	opts   delivery.Options
 	writer func() delivery.Receipts
 }
@@ -35,6 +37,7 @@ func newWorld(t *testing.T) *world {
 			Retries: []delivery.RetryTopic{{Name: "r.small", Delay: 50 * time.Millisecond}, {Name: "r.large", Delay: 150 * time.Millisecond}},
 		},
 	}
+	w.gate = deliverytest.NewGate(w.inbox)
 	w.writer = func() delivery.Receipts { return w.log.Writer() }
 	return w
 }
@@ -61,10 +64,14 @@ func (w *world) start(life *mortal) *process {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{stop: cancel, ended: make(chan error, 1)}
-	p.d = delivery.New(delivery.Ports{
+	ports := delivery.Ports{
 		Ledger: mortalLedger{life, w.ledger}, Inbox: mortalInbox{life, w.inbox}, Receipts: mortalReceipts{life, w.writer()},
-		Channels: []delivery.Channel{mortalChannel{life, w.out}},
-	}, w.opts)
+		Channels: []delivery.Channel{mortalChannel{life, w.out}}, Gate: mortalGate{life, w.gate},
+	}
+	if w.own {
+		ports.Channels = []delivery.Channel{personal{mortalChannel{life, w.out}}}
+	}
+	p.d = delivery.New(ports, w.opts)
 	go func() {
 		p.ended <- p.d.Run(ctx, func(h delivery.Holder) (delivery.Source, error) {
 			return mortalSource{life, w.log.Join(h, w.opts.Retries)}, nil
@@ -247,4 +254,43 @@ func (m mortalChannel) Deliver(ctx context.Context, a delivery.Attempt) delivery
 		return delivery.Result{Reason: "dead"}
 	}
 	return res
+}
+
+// personal is a channel to participants' own devices.
+type personal struct{ mortalChannel }
+
+func (personal) Personal() {}
+
+type mortalGate struct {
+	*mortal
+	delivery.Gate
+}
+
+func (m mortalGate) Look(ctx context.Context, who, id string) (delivery.Standing, error) {
+	if !m.pass("before look") {
+		return delivery.Standing{}, errDead
+	}
+	return m.Gate.Look(ctx, who, id)
+}
+
+func (m mortalGate) Admit(ctx context.Context, who string, r delivery.AdmitRequest) (delivery.Admission, error) {
+	if !m.pass("before admit") {
+		return delivery.Admission{}, errDead
+	}
+	adm, err := m.Gate.Admit(ctx, who, r)
+	if !m.pass("after admit") {
+		return delivery.Admission{}, errDead
+	}
+	return adm, err
+}
+
+func (m mortalGate) Unseen(ctx context.Context, who string, window int64) (int, error) {
+	if !m.pass("before unseen") {
+		return 0, errDead
+	}
+	n, err := m.Gate.Unseen(ctx, who, window)
+	if !m.pass("after unseen") {
+		return 0, errDead
+	}
+	return n, err
 }

@@ -195,7 +195,7 @@ func (c *Cluster) startKafka(dir string, opts Options) error {
 		kfake.NumBrokers(1), kfake.ClusterID(newClusterID()), // a directory's own name, if it has one, wins
 		kfake.GroupMinSessionTimeout(groupSessionMin), kfake.WithLogger(kfakeLogger{c.log}),
 		// A hunt that nobody opened for a week must not lose its place.
-		kfake.BrokerConfigs(map[string]string{"offsets.retention.minutes": offsetsKeptMinutes}),
+		kfake.BrokerConfigs(map[string]string{"offsets.retention.minutes": offsetsKeptMinutes, "broker.rack": kafka.EmbeddedRack}),
 	}
 	if opts.DataDir != "" {
 		options = append(options, kfake.DataDir(filepath.Join(dir, "kafka")))

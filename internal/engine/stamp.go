@@ -27,12 +27,15 @@ func (t Token) String() string {
 	return fmt.Sprintf("%d/%s/%s/%d/%d-%s/%d", Layout, t.ClusterID, t.TopicID, t.Partitions, t.RulesVersion, t.RulesDigest, t.Buckets)
 }
 
-// ParseToken is the inverse of String, for readers of the view.
+// ParseToken is the inverse of String, for readers of the view. A topic's ID is
+// base64, and may hold slashes.
 func ParseToken(text string) (Token, error) {
 	part := strings.Split(text, "/")
-	if len(part) != 6 || part[0] != strconv.Itoa(Layout) {
+	n := len(part)
+	if n < 6 || part[0] != strconv.Itoa(Layout) {
 		return Token{}, fmt.Errorf("the token %q is not of layout %d", text, Layout)
 	}
+	part = []string{part[0], part[1], strings.Join(part[2:n-3], "/"), part[n-3], part[n-2], part[n-1]}
 	version, digest, found := strings.Cut(part[4], "-")
 	partitions, err1 := strconv.ParseInt(part[3], 10, 32)
 	rules, err2 := strconv.Atoi(version)

@@ -9,6 +9,11 @@ import (
 
 func TestTokenAndStampAreReadBack(t *testing.T) {
 	token := engine.Token{ClusterID: "c", TopicID: "AbC_-9", Partitions: 12, RulesVersion: 7, RulesDigest: strings.Repeat("f0", 32), Buckets: 4}
+	slashed := token
+	slashed.TopicID = "A/b/+=="
+	if got, err := engine.ParseToken(slashed.String()); err != nil || got != slashed {
+		t.Errorf("of a topic whose ID has slashes, %q is read as %+v, %v", slashed, got, err)
+	}
 	if got, err := engine.ParseToken(token.String()); err != nil || got != token {
 		t.Errorf("read back %+v, %v", got, err)
 	}

@@ -1,19 +1,15 @@
 // Package inboxapi serves participants their inboxes over HTTP: as pages, as a
 // live stream, and as a small web page. It takes the devices that they are to be
-// reached on.
+// reached on, and how and when they want to be.
 //
-// Its invariant: a request sees and changes the inbox and the devices of the
-// participant that its token names, and no others; no answer has a device's
-// secrets; what the stream sends has an ID from which it
+// Its invariant: a request sees and changes the inbox, the devices and the
+// preferences of the participant that its token names, and no others; no answer
+// has a device's secrets; what the stream sends has an ID from which it
 // can be resumed without a gap.
 package inboxapi
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,21 +32,28 @@ const (
 	storeTimeout = 5 * time.Second
 )
 
+// Heartbeat is how often a stream shows that it lives.
+const Heartbeat = 15 * time.Second
+
 // Options set the API up. A zero field takes its default.
 type Options struct {
 	Inbox delivery.Inbox
 	// Devices are registered where it is set, for the channels that are named.
 	Devices        delivery.Devices
 	DeviceChannels []string
-	Secret         []byte // of the tokens, at least 32 bytes
+	// Preferences are served where it is set, and Presence is told who has a
+	// stream open.
+	Preferences delivery.PreferenceStore
+	Presence    delivery.Presence
+	Secret      []byte // of the tokens, at least 32 bytes
 	// Issuer signs the tokens instead of whoever has the secret. It is followed
 	// until Close.
 	Issuer *Issuer
 	// Refresh returns the secret that holds now. It is asked, about once a
 	// second at most, when a token's signature is not valid. Nil: never.
 	Refresh    func(ctx context.Context) ([]byte, error)
-	Heartbeat  time.Duration // of a stream (15 s)
-	Poll       time.Duration // of a stream nobody wakes (2 s)
+	Heartbeat  time.Duration // of a stream (Heartbeat)
+	Poll       time.Duration // of a stream nobody wakes (15 s)
 	StreamsMax int           // open at a time (10,000)
 	Logger     *slog.Logger  // (silent)
 	// Streams is told of each stream that opens (1) or closes (-1), Resyncs of
@@ -67,6 +70,8 @@ type API struct {
 	inbox           delivery.Inbox
 	devices         delivery.Devices
 	channels        []string // that a device may have
+	preferences     delivery.PreferenceStore
+	presence        delivery.Presence // nil: nobody is told
 	tokens          *verifier
 	heartbeat, poll time.Duration
 	streams         chan struct{}
@@ -80,36 +85,16 @@ type API struct {
 	following       func() // ends the following of an issuer
 }
 
-//go:embed inbox.html
-var pageHTML []byte
-
-// pagePolicy lets the page run and wear what it came with, and nothing else: a
-// text that became an element by mistake would be dead.
-var pagePolicy = "default-src 'none'; style-src " + pageHash("style") + "; script-src " + pageHash("script") +
-	"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// pageHash returns a content security policy's name of the page's one element
-// with this tag.
-func pageHash(tag string) string {
-	_, rest, _ := bytes.Cut(pageHTML, []byte("<"+tag+">"))
-	text, _, found := bytes.Cut(rest, []byte("</"+tag+">"))
-	if !found {
-		panic("inbox.html has no " + tag)
-	}
-	sum := sha256.Sum256(text)
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-}
-
 // New returns the API.
 func New(o Options) (*API, error) {
 	if o.Issuer == nil && len(o.Secret) < 32 {
 		return nil, fmt.Errorf("the token secret has %d bytes; at least 32 are needed", len(o.Secret))
 	}
 	if o.Heartbeat <= 0 {
-		o.Heartbeat = 15 * time.Second
+		o.Heartbeat = Heartbeat
 	}
 	if o.Poll <= 0 {
-		o.Poll = 2 * time.Second
+		o.Poll = 15 * time.Second
 	}
 	if o.StreamsMax <= 0 {
 		o.StreamsMax = 10_000
@@ -135,7 +120,7 @@ func New(o Options) (*API, error) {
 	}
 	a := &API{
 		opened: o.Streams, resynced: o.Resyncs, following: following, pushKey: o.PushKey,
-		devices: o.Devices, channels: o.DeviceChannels,
+		devices: o.Devices, channels: o.DeviceChannels, preferences: o.Preferences, presence: o.Presence,
 		inbox: o.Inbox, tokens: tokens, heartbeat: o.Heartbeat, poll: o.Poll,
 		streams: make(chan struct{}, o.StreamsMax), log: o.Logger, mux: http.NewServeMux(), stop: make(chan struct{}),
 	}
@@ -144,12 +129,17 @@ func New(o Options) (*API, error) {
 	a.mux.HandleFunc("GET /v1/inbox/ws", a.socket)
 	a.mux.HandleFunc("POST /v1/inbox/ack", a.ack)
 	a.mux.HandleFunc("GET /v1/push/key", a.key)
-	a.mux.HandleFunc("GET /inbox", a.page)
+	pages(a.mux)
 	a.mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
 	if a.devices != nil {
 		a.mux.HandleFunc("GET /v1/participants/{participant}/devices", a.listDevices)
 		a.mux.HandleFunc("PUT /v1/participants/{participant}/devices/{device}", a.putDevice)
 		a.mux.HandleFunc("DELETE /v1/participants/{participant}/devices/{device}", a.deleteDevice)
+	}
+	if a.preferences != nil {
+		a.mux.HandleFunc("GET /v1/participants/{participant}/preferences", a.readPreferences)
+		a.mux.HandleFunc("PUT /v1/participants/{participant}/preferences", a.putPreferences)
+		a.mux.HandleFunc("DELETE /v1/participants/{participant}/preferences", a.deletePreferences)
 	}
 	a.mux.HandleFunc("/", a.elsewhere)
 	return a, nil
@@ -189,15 +179,6 @@ func (a *API) elsewhere(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
 	problem(w, http.StatusMethodNotAllowed, r.Method+" is not allowed here; use "+strings.Join(allowed, " or "))
-}
-
-// page serves the web page. It holds no data: the token stays in the URL's
-// fragment, which a browser never sends.
-func (a *API) page(w http.ResponseWriter, _ *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy)
-	w.Write(pageHTML) //nolint:errcheck // the client went away
 }
 
 // key serves Web Push's public key, to everybody: it is in each subscription.

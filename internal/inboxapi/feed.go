@@ -13,6 +13,9 @@ import (
 // from its cursor, so nothing is buffered for it here.
 const writeTimeout = 10 * time.Second
 
+// missedPause is the pause before a store that could not be reached is asked again.
+const missedPause = 2 * time.Second
+
 // line is what a feed writes to: a stream of events or a WebSocket.
 type line interface {
 	// entry sends an entry with the cursor behind it.
@@ -73,42 +76,62 @@ func (f *feed) run(ctx context.Context) {
 	defer cancel()
 	heartbeat := time.NewTicker(f.a.heartbeat)
 	defer heartbeat.Stop()
-	poll := time.NewTicker(f.a.poll)
-	defer poll.Stop()
+	f.present(ctx)
 	for {
-		if err := f.catchUp(ctx); err != nil {
+		missed, err := f.catchUp(ctx)
+		if err != nil {
 			return
 		}
+		poll := f.a.poll
+		if missed {
+			poll = min(poll, missedPause)
+		}
+		look := time.NewTimer(poll) // of no use once it is left behind, and collected
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.a.stop:
 			return
 		case <-f.woken:
-		case <-poll.C:
+		case <-look.C:
 		case <-heartbeat.C:
 			if f.out.beat(ctx) != nil {
 				return
 			}
+			f.present(ctx)
 		}
 	}
 }
 
+// present notes that the participant looks, for a bit longer than two heartbeats:
+// one that is late ends nothing. It is a hint for pushes, so where it cannot be
+// noted the feed goes on.
+func (f *feed) present(ctx context.Context) {
+	if f.a.presence == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := f.a.presence.Present(ctx, f.participant, 2*f.a.heartbeat+f.a.heartbeat/2); err != nil {
+		f.a.log.Debug("that a participant looks was not noted", "participant", f.participant, "error", err)
+	}
+}
+
 // catchUp sends what lies behind the cursor. A store that cannot be reached is
-// tried again at the next poll; the client notices only a delay.
-func (f *feed) catchUp(ctx context.Context) error {
+// missed, and tried again soon; the client notices only a delay.
+func (f *feed) catchUp(ctx context.Context) (missed bool, _ error) {
 	for {
 		call, cancel := context.WithTimeout(ctx, storeTimeout)
 		p, err := f.a.inbox.Page(call, f.participant, f.cursor, pageDefault)
 		cancel()
 		if err != nil {
-			return ctx.Err()
+			return true, ctx.Err()
 		}
 		if p.Resync {
 			f.a.resynced()
 			f.cursor = delivery.Cursor{Epoch: p.Epoch}
 			if err := f.out.resync(ctx, f.id(), p.Epoch); err != nil {
-				return err
+				return false, err
 			}
 		}
 		for _, e := range p.Entries {
@@ -118,11 +141,11 @@ func (f *feed) catchUp(ctx context.Context) error {
 			}
 			f.cursor = delivery.Cursor{Epoch: p.Epoch, Offset: e.Offset}
 			if err := f.out.entry(ctx, f.id(), body); err != nil {
-				return err
+				return false, err
 			}
 		}
 		if len(p.Entries) < pageDefault {
-			return nil
+			return false, nil
 		}
 	}
 }

@@ -39,7 +39,7 @@ const firstRead = 64 << 10
 // body reads a request's body whole. What it reserves of the budget is counted
 // before it is read; release gives it back, once.
 func (g *Gateway) body(w http.ResponseWriter, r *http.Request) (body []byte, release func(), bad *refusal) {
-	limit := g.o.RequestBytesMax
+	limit := g.limits().RequestBytesMax
 	reserved := int64(0)
 	release = func() {
 		g.budget.give(reserved)

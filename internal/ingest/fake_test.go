@@ -191,7 +191,7 @@ var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // options are those of the tests' gateways, with narrow limits.
 func options(l *log) ingest.Options {
 	return ingest.Options{
-		Appender: l, Schema: harbour(), RequestBytesMax: 4096, InflightBytesMax: 16384, BatchEventsMax: 5,
+		Appender: l, Schema: harbour(), Limits: ingest.Limits{RequestBytesMax: 4096, BatchEventsMax: 5}, InflightBytesMax: 16384,
 		Timeout: 5 * time.Second, Now: func() time.Time { return noon },
 		States: view{"ada": {
 			State: map[string]any{"score": 50, "found": []string{"anchor"}}, Partition: 3, Applied: 42, AsOf: 40, Floor: "2026-05-01T11:59:30Z",

@@ -58,7 +58,7 @@ func FuzzBodies(f *testing.F) {
 func sendBody(t *testing.T, kind, path string, body []byte) int {
 	t.Helper()
 	to := &counting{}
-	g := ingest.New(ingest.Options{Appender: to, RequestBytesMax: 1 << 20, InflightBytesMax: 1 << 22, BatchEventsMax: 100, Timeout: time.Minute})
+	g := ingest.New(ingest.Options{Appender: to, Limits: ingest.Limits{RequestBytesMax: 1 << 20, BatchEventsMax: 100}, InflightBytesMax: 1 << 22, Timeout: time.Minute})
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("POST", path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", kind)

@@ -24,15 +24,36 @@ type Options struct {
 	// Schema is the rules' contract; nil checks envelopes and JSON only.
 	Schema *participant.Schema
 	// Keys returns the keys that are in force now; nil: everybody may do everything.
-	Keys             func() *Keys
-	RequestBytesMax  int64 // of one body, decoded
+	Keys func() *Keys
+	Limits
+	// Follow returns the limits that are in force now, where they may change (Limits).
+	Follow           func() Limits
 	InflightBytesMax int64 // of all bodies that are held
-	BatchEventsMax   int   // in one request
 	// Timeout bounds reading a body, and then appending it.
 	Timeout time.Duration
-	Now     func() time.Time // nil: time.Now
-	Logger  *slog.Logger     // nil: silent
-	Metrics Metrics
+	// Instance tells this gateway from the others behind one address: each answer
+	// names it. Empty: none does.
+	Instance string
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: silent
+	Metrics  Metrics
+}
+
+// InstanceHeader names the gateway that answered.
+const InstanceHeader = "Veltrix-Instance"
+
+// Limits bound one request.
+type Limits struct {
+	RequestBytesMax int64 // of its body, decoded
+	BatchEventsMax  int
+}
+
+// limits are those in force now.
+func (g *Gateway) limits() Limits {
+	if g.o.Follow == nil {
+		return g.o.Limits
+	}
+	return g.o.Follow()
 }
 
 // Gateway is the HTTP side of ingest.
@@ -74,7 +95,12 @@ func New(o Options) *Gateway {
 }
 
 // ServeHTTP implements http.Handler.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.o.Instance != "" {
+		w.Header().Set(InstanceHeader, g.o.Instance)
+	}
+	g.mux.ServeHTTP(w, r)
+}
 
 func notAllowed(allow string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

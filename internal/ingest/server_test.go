@@ -52,6 +52,22 @@ func (l *log) called() int {
 	return l.calls
 }
 
+// TestAnswersNameTheirGateway: each one does, what refuses as well, so that somebody
+// who asks through a balancer can tell them apart.
+func TestAnswersNameTheirGateway(t *testing.T) {
+	for name, want := range map[string]string{"": "", "one": "one"} {
+		o := options(&log{})
+		o.Instance = name
+		s := serve(t, o)
+		if resp := send(t, s, strings.NewReader(event("1", clue))); resp.StatusCode != 202 || resp.Header.Get("Veltrix-Instance") != want {
+			t.Errorf("%q: %d by %q", name, resp.StatusCode, resp.Header.Get("Veltrix-Instance"))
+		}
+		if resp := send(t, s, strings.NewReader("nothing")); resp.StatusCode == 202 || resp.Header.Get("Veltrix-Instance") != want {
+			t.Errorf("%q refuses: %d by %q", name, resp.StatusCode, resp.Header.Get("Veltrix-Instance"))
+		}
+	}
+}
+
 // TestNoAnswerBeforeTheLog: 202 comes after the acknowledgement, never before
 // it (P1).
 func TestNoAnswerBeforeTheLog(t *testing.T) {

@@ -77,12 +77,13 @@ func complaint(body []byte) string {
 }
 
 func (g *Gateway) batch(body []byte) ([]item, *refusal) {
-	elements, bad := wire.SplitBatch(body, g.o.BatchEventsMax)
+	most := g.limits().BatchEventsMax
+	elements, bad := wire.SplitBatch(body, most)
 	if bad != nil {
 		return nil, &refusal{name: problemRequest, detail: bad.Reason}
 	}
-	if len(elements) > g.o.BatchEventsMax {
-		return nil, g.tooMany()
+	if len(elements) > most {
+		return nil, tooMany(most)
 	}
 	items := make([]item, len(elements))
 	for i, element := range elements {
@@ -94,14 +95,15 @@ func (g *Gateway) batch(body []byte) ([]item, *refusal) {
 
 func (g *Gateway) lines(body []byte) ([]item, *refusal) {
 	var items []item
+	most := g.limits().BatchEventsMax
 	for line := 1; len(body) > 0; line++ {
 		text, rest, _ := bytes.Cut(body, []byte{'\n'})
 		body = rest
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
-		if len(items) == g.o.BatchEventsMax {
-			return nil, g.tooMany()
+		if len(items) == most {
+			return nil, tooMany(most)
 		}
 		items = append(items, item{line: line})
 		it := &items[len(items)-1]
@@ -113,8 +115,8 @@ func (g *Gateway) lines(body []byte) ([]item, *refusal) {
 	return items, nil
 }
 
-func (g *Gateway) tooMany() *refusal {
-	return &refusal{name: problemTooLarge, detail: "a request has at most " + strconv.Itoa(g.o.BatchEventsMax) + " events: send several"}
+func tooMany(most int) *refusal {
+	return &refusal{name: problemTooLarge, detail: "a request has at most " + strconv.Itoa(most) + " events: send several"}
 }
 
 // binaryEvent reads an event in HTTP's binary mode: attributes in ce- headers,

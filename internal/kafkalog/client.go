@@ -21,6 +21,8 @@ type Config struct {
 	// at every start. Empty on a real broker, where a stable ID is what fences.
 	BootID   string
 	ClientID string
+	Command  string         // whose rights the client needs, as deploy/kafka names it
+	User     string         // the account at the brokers, as errors name it; empty: none by SASL
 	TLS      *tls.Config    // nil: plaintext
 	SASL     sasl.Mechanism // nil: none
 	Logger   *slog.Logger   // nil: silent

@@ -2,12 +2,13 @@ package kafkalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -33,29 +34,26 @@ const (
 
 // Gates returns the checks of the brokers and topics that a processor must
 // pass before it starts. Together they look at the cluster once, and only
-// read. They need Describe on the cluster, DescribeConfigs on the topics and
-// Read on the manifest; what is denied is unknown.
+// read. They need Describe and DescribeConfigs on the topics, and Read on the
+// manifest; what is denied is unknown, and says which right is missing.
 func Gates(cfg Config, opts GateOptions) []preflight.Check {
 	g := &gates{cfg: cfg, opts: opts, declared: kafka.Declared()}
-	check := func(id, title, harm string, severity preflight.Severity, players string, run func(*observed) preflight.Finding) preflight.Check {
-		return preflight.Check{ID: id, Title: title, Harm: harm, Severity: severity, Players: players, Run: func(ctx context.Context) preflight.Finding {
+	check := func(id string, run func(*observed) preflight.Finding) preflight.Check {
+		return preflight.New(id, func(ctx context.Context) preflight.Finding {
 			o, err := g.look(ctx)
 			if err != nil {
-				return preflight.NotSeen(err, "see that the brokers can be reached from here, and that this user may describe the topics and their configs")
+				return preflight.NotSeen(g.cfg.Denied(ctx, err), "see that the brokers can be reached from here, and that this user may describe the topics and their configs")
 			}
 			return run(o)
-		}}
+		})
 	}
 	return []preflight.Check{
-		check("K02", "too few copies of the log, or an unclean election", "durability", preflight.Critical, "clues and finishes disappear when one broker dies", g.replication),
-		check("K05", "events is compacted", "durability", preflight.Critical, "all but a player's newest event disappear, and scores with them after a repair", g.compaction),
-		check("K09", "events does not carry the brokers' time", "order", preflight.Medium, "a device with a wrong clock can shut a player out or let late events in", g.appendTime),
-		check("K10", "topics missing, or their partition counts not the manifest's", "order", preflight.Critical, "a player's events and state end up in two places", g.partitions),
-		check("K11", "events was made anew, or belongs to another cluster", "exactly-once, durability", preflight.Critical, "old scores are kept while new events count from zero, or not at all", g.identity),
-		{
-			ID: "K15", Title: "brokers without transactions of version 2", Harm: "exactly-once", Severity: preflight.Critical,
-			Players: "a notification comes twice, or an event counts twice, after a network hiccup", Run: g.transactions,
-		},
+		check("K02", g.replication),
+		check("K05", g.compaction),
+		check("K09", g.appendTime),
+		check("K10", g.partitions),
+		check("K11", g.identity),
+		preflight.New("K15", g.transactions),
 	}
 }
 
@@ -65,21 +63,13 @@ type gates struct {
 	opts     GateOptions
 	declared kafka.Spec
 
-	mu   sync.Mutex
-	seen *observed
+	seen shared[observed]
 }
 
-// look returns what the cluster has. A look that failed is made again by the
-// next check, whose deadline is its own.
-func (g *gates) look(ctx context.Context) (*observed, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.seen != nil {
-		return g.seen, nil
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+// look returns what the cluster has.
+func (g *gates) look(ctx context.Context) (*observed, error) { return g.seen.look(ctx, g.observe) }
+
+func (g *gates) observe(ctx context.Context) (*observed, error) {
 	cl, err := kgo.NewClient(g.cfg.Options()...)
 	if err != nil {
 		return nil, fmt.Errorf("create the client that looks at the cluster: %w", err)
@@ -90,12 +80,7 @@ func (g *gates) look(ctx context.Context) (*observed, error) {
 		names = append(names, g.cfg.Topic(name))
 	}
 	slices.Sort(names)
-	o, err := observe(ctx, cl, g.cfg, names)
-	if err != nil {
-		return nil, err
-	}
-	g.seen = o
-	return o, nil
+	return observe(ctx, cl, g.cfg, names)
 }
 
 const applyFix = "veltrix topics apply"
@@ -106,40 +91,54 @@ func (g *gates) durable() []string {
 }
 
 func (g *gates) replication(o *observed) preflight.Finding {
-	var wrong, seen []string
-	reassign := false
+	var unclean, few, soon, seen []string
+	copies, acked := replicationMin, inSyncMin // the least of all topics
 	for _, topic := range g.durable() {
 		t, ok := o.topics[topic]
 		if !ok {
 			continue // K10 names it
 		}
 		settings, replicas := o.settings[topic], t.Partitions.NumReplicas()
-		if unclean := settings["unclean.leader.election.enable"]; unclean == "true" {
-			wrong = append(wrong, topic+": unclean.leader.election.enable=true")
+		if settings["unclean.leader.election.enable"] == "true" {
+			unclean = append(unclean, topic+": unclean.leader.election.enable=true")
 		}
 		inSync, err := strconv.Atoi(settings["min.insync.replicas"])
 		if err != nil {
 			return preflight.NotSeen(fmt.Errorf("%s: min.insync.replicas is hidden", topic), "grant DescribeConfigs on the topics")
 		}
-		if g.opts.Profile == "prod" && replicas < replicationMin {
-			wrong, reassign = append(wrong, fmt.Sprintf("%s: %d replicas", topic, replicas)), true
+		if replicas < replicationMin {
+			few = append(few, fmt.Sprintf("%s: %d", topic, replicas))
 		}
-		if g.opts.Profile == "prod" && inSync < inSyncMin {
-			wrong = append(wrong, fmt.Sprintf("%s: min.insync.replicas=%d", topic, inSync))
+		if inSync < inSyncMin {
+			soon = append(soon, fmt.Sprintf("%s: %d", topic, inSync))
 		}
+		copies, acked = min(copies, replicas), min(acked, inSync)
 		seen = append(seen, fmt.Sprintf("%s: %d replicas, min in sync %d", topic, replicas, inSync))
 	}
+	wrong := unclean
+	if g.opts.Profile == "prod" && len(few) > 0 {
+		wrong = append(wrong, fmt.Sprintf("only %d replicas (%s)", copies, strings.Join(few, ", ")))
+	}
+	if g.opts.Profile == "prod" && len(soon) > 0 {
+		wrong = append(wrong, fmt.Sprintf("only min.insync.replicas=%d (%s)", acked, strings.Join(soon, ", ")))
+	}
+	f := preflight.Passed(strings.Join(seen, "; "))
 	if len(wrong) > 0 {
 		fix := applyFix + " --profile " + g.opts.Profile
-		if reassign {
+		if g.opts.Profile == "prod" && copies < replicationMin {
 			fix += "; replicas are added by kafka-reassign-partitions"
 		}
-		return preflight.Failed(strings.Join(wrong, "; "), "3 replicas, min.insync.replicas 2 (profile prod), no unclean election", fix)
+		f = preflight.Failed(strings.Join(wrong, "; "), "3 replicas, min.insync.replicas 2 (profile prod), no unclean election", fix)
 	}
 	if g.opts.Profile != "prod" {
-		return preflight.Passed("profile " + g.opts.Profile + " asks for no replication; " + strings.Join(seen, "; "))
+		if f.State == preflight.Pass {
+			f.Observed = "profile " + g.opts.Profile + " asks for no replication; " + f.Observed
+		}
+		if len(few)+len(soon) > 0 {
+			f.Production = fmt.Sprintf("three brokers, 3 replicas and min.insync.replicas 2 for every topic; here %d and %d: one broker that dies takes clues with it", copies, acked)
+		}
 	}
-	return preflight.Passed(strings.Join(seen, "; "))
+	return f
 }
 
 // setting reads a setting of events; ok is false with a finding where it
@@ -231,7 +230,7 @@ func (g *gates) identity(o *observed) preflight.Finding {
 // transactions asks every broker for the level that is finalised; the levels
 // it supports prove nothing.
 func (g *gates) transactions(ctx context.Context) preflight.Finding {
-	levels, err := finalizedLevels(ctx, g.cfg, transactionsName)
+	levels, away, err := finalizedLevels(ctx, g.cfg, transactionsName)
 	if err != nil {
 		return preflight.NotSeen(err, "see that every broker can be reached from here")
 	}
@@ -243,36 +242,44 @@ func (g *gates) transactions(ctx context.Context) preflight.Finding {
 			low = append(low, text)
 		}
 	}
-	if len(low) > 0 {
-		return preflight.Failed(strings.Join(low, ", ")+" (finalized)", fmt.Sprintf("%s ≥ %d on every broker", transactionsName, txnVersionMin),
+	f := preflight.Passed(strings.Join(seen, ", "))
+	switch {
+	case len(low) > 0:
+		f = preflight.Failed(strings.Join(low, ", ")+" (finalized)", fmt.Sprintf("%s ≥ %d on every broker", transactionsName, txnVersionMin),
 			"Kafka 4.0 or newer on every broker, then kafka-features --bootstrap-server … upgrade --feature transaction.version=2")
+	case len(away) > 0:
+		f = preflight.NotSeen(errors.New(away[0].Where+" did not answer"), away[0].Fix)
 	}
-	return preflight.Passed(strings.Join(seen, ", "))
+	f.Away = away
+	return f
 }
 
-// finalizedLevels returns a feature's finalised level at each broker; 0 where
-// the broker names none.
-func finalizedLevels(ctx context.Context, cfg Config, feature string) (map[int32]int16, error) {
-	cl, err := kgo.NewClient(cfg.Options()...)
+// finalizedLevels returns a feature's finalised level at each broker, 0 where the
+// broker names none, and the brokers that do not answer.
+func finalizedLevels(ctx context.Context, cfg Config, feature string) (levels map[int32]int16, away []preflight.Unreachable, err error) {
+	cl, err := kgo.NewClient(cfg.Options(kgo.DialTimeout(askTimeout), kgo.RequestTimeoutOverhead(askTimeout))...)
 	if err != nil {
-		return nil, fmt.Errorf("create the client that asks for features: %w", err)
+		return nil, nil, fmt.Errorf("create the client that asks for features: %w", err)
 	}
 	defer cl.Close()
 	brokers, err := kadm.NewClient(cl).ListBrokers(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the brokers: %w", err)
+		return nil, nil, fmt.Errorf("list the brokers: %w", err)
 	}
-	levels := map[int32]int16{}
+	levels = map[int32]int16{}
 	for _, b := range brokers {
 		req := kmsg.NewPtrApiVersionsRequest()
 		req.ClientSoftwareName, req.ClientSoftwareVersion = "veltrix", "1"
-		answer, err := cl.Broker(int(b.NodeID)).RetriableRequest(ctx, req)
-		if err != nil {
-			return nil, fmt.Errorf("ask broker %d for its features: %w", b.NodeID, err)
+		asking, cancel := share(ctx)
+		answer, err := cl.Broker(int(b.NodeID)).Request(asking, req)
+		cancel()
+		if err != nil { // not tried again: what is away is away
+			away = append(away, brokerAway(b.NodeID, net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))), err))
+			continue
 		}
 		resp := answer.(*kmsg.ApiVersionsResponse)
 		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-			return nil, fmt.Errorf("ask broker %d for its features: %w", b.NodeID, err)
+			return nil, nil, fmt.Errorf("ask broker %d for its features: %w", b.NodeID, err)
 		}
 		levels[b.NodeID] = 0
 		for _, f := range resp.FinalizedFeatures {
@@ -281,5 +288,5 @@ func finalizedLevels(ctx context.Context, cfg Config, feature string) (map[int32
 			}
 		}
 	}
-	return levels, nil
+	return levels, away, nil
 }

@@ -41,7 +41,7 @@ func found(t *testing.T, cfg kafkalog.Config, profile, id string, state prefligh
 	}
 }
 
-func TestGates(t *testing.T) {
+func TestK02K05K09K10K11Gates(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
 		before := gates(t, cfg, "dev")
 		if r := before["K10"]; r.State != preflight.Fail || !strings.Contains(r.Fix, "topics apply") {
@@ -86,9 +86,9 @@ func TestGates(t *testing.T) {
 	})
 }
 
-// TestTransactionGate is row 5 of the failure matrix: the level that counts is
+// TestK15TransactionGate is row 5 of the failure matrix: the level that counts is
 // the finalised one, and this broker supports 2 but has 1 finalised.
-func TestTransactionGate(t *testing.T) {
+func TestK15TransactionGate(t *testing.T) {
 	for name, brokers := range map[string][]string{
 		"kafka": broker.Start(t, broker.Options{Features: map[string]int{"transaction.version": 1}}).Addrs,
 		"kfake": fakeBrokers(t, kfake.MaxVersions(kversion.V3_9_0())),
@@ -100,7 +100,7 @@ func TestTransactionGate(t *testing.T) {
 	}
 }
 
-func TestUncleanElectionIsSeen(t *testing.T) {
+func TestK02UncleanElectionIsSeen(t *testing.T) {
 	cfg := kafkalog.Config{Brokers: broker.Shared(t).Addrs, Prefix: fmt.Sprintf("unclean.%d", runs.Add(1))}
 	apply(t, cfg, dev)
 	alter(t, cfg, cfg.Topic("notifications"), "unclean.leader.election.enable", "true")

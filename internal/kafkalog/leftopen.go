@@ -3,6 +3,7 @@ package kafkalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,7 +120,7 @@ func (l *leftOpen) settlePartition(ctx context.Context, p outputPartition) (sett
 			switch {
 			case t.ID != "" && !strings.HasPrefix(t.ID, l.cfg.slotIDs()): // not a processor's: the brokers' rights keep others away
 			case t.ended():
-				if err := l.end(ctx, p, t); err != nil {
+				if err := l.endAnyway(ctx, p, t); err != nil {
 					return false, err
 				}
 			case t.ID == l.cfg.slotID():
@@ -139,6 +140,21 @@ func (l *leftOpen) settlePartition(ctx context.Context, p outputPartition) (sett
 	}
 }
 
+// endAnyway ends what is still open although its coordinator is done with it. The
+// leader was asked before the coordinator: in between, the coordinator may have
+// ended it as it should. It is done only once every leader that it knows has its
+// marker, so that what a leader has open after that word was left out.
+func (l *leftOpen) endAnyway(ctx context.Context, p outputPartition, t OpenTransaction) error {
+	now, err := openTransactions(ctx, l.cl, p.topic, p.id)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(now, func(n OpenTransaction) bool { return n.ProducerID == t.ProducerID && n.Start == t.Start }) {
+		return nil
+	}
+	return l.end(ctx, p, t)
+}
+
 // end writes the marker that was left out.
 func (l *leftOpen) end(ctx context.Context, p outputPartition, t OpenTransaction) error {
 	committed, err := l.committed(ctx, p, t)
@@ -156,7 +172,7 @@ func (l *leftOpen) end(ctx context.Context, p outputPartition, t OpenTransaction
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("end the transaction of %q that its coordinator left open in %s/%d at offset %d (allow the processor ClusterAction on the cluster, or use kafka-transactions.sh abort; see the runbook, left-open): %w",
+		return fmt.Errorf("end the transaction of %q that its coordinator left open in %s/%d at offset %d (allow the processor ClusterAction on the cluster, as veltrix topics acls --command left-open writes it, or use kafka-transactions.sh abort; see the runbook, left-open): %w",
 			t.ID, p.topic, p.id, t.Start, err)
 	}
 	if l.cfg.OnLeftOpen != nil {

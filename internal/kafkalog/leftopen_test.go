@@ -60,6 +60,7 @@ func TestLeftOpen(t *testing.T) {
 			first := l.first()
 			l.slot = 1
 			l.leaderless(func() { l.leave(first) })
+			l.abandoned()
 			l.transact(l.next, "second", nil, true)
 		}, "second"},
 		{"what was written again is not committed twice", func(l *leftOpen) {
@@ -108,6 +109,21 @@ func (l *leftOpen) leaderless(meanwhile func()) {
 		l.Fatal(err)
 	}
 	leaderOf(l.T, l.cfg, "notifications", 1)
+}
+
+// abandoned expects the first slot's transaction to be open here, and ended for its
+// coordinator: young as it is, it hangs.
+func (l *leftOpen) abandoned() {
+	l.Helper()
+	r, err := kafkalog.NewReader(l.cfg)
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer r.Close()
+	held, err := r.HeldBack(withTimeout(l.T), l.cfg.Topic("notifications"), 0)
+	if err != nil || len(held) != 1 || held[0].ID != l.cfg.Prefix+".processor.0" || !held[0].Ended || held[0].Since.IsZero() || !held[0].Hangs(time.Now()) {
+		l.Errorf("what holds the partition back is %+v, %v", held, err)
+	}
 }
 
 // polled returns a session that holds all events.

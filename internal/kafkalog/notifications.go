@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -57,26 +58,20 @@ func NewNotifications(cfg NotificationsConfig, holder delivery.Holder) (*Notific
 			}
 		}
 	}
-	cl, err := kgo.NewClient(cfg.Options(
+	cl, err := kgo.NewClient(cfg.Options(slices.Concat(committedOnly(), ownCommits(), []kgo.Opt{
 		kgo.ConsumerGroup(cfg.NotifierGroup()),
 		kgo.ConsumeTopics(topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(cfg.SessionTimeout),
-		kgo.HeartbeatInterval(cfg.SessionTimeout/5),
+		kgo.HeartbeatInterval(cfg.SessionTimeout / 5),
 		kgo.RebalanceTimeout(cfg.RebalanceTimeout),
 		kgo.BlockRebalanceOnPoll(),
-		kgo.DisableAutoCommit(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // a position behind a marker is a position, too
-		// Without a commit the group begins with the oldest record; with one it
-		// never jumps by itself: the default would skip what is out of range.
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.OnPartitionsAssigned(tell(holder.Assigned)),
 		kgo.OnPartitionsRevoked(tell(holder.Revoked)),
 		kgo.OnPartitionsLost(tell(holder.Lost)),
-	)...)
+	})...)...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.NotifierGroup(), err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -34,9 +33,7 @@ type Positions struct {
 
 // NewPositions returns a reader of positions of the processor group.
 func NewPositions(cfg Config) (*Positions, error) {
-	versions := kversion.Stable()
-	versions.SetMaxKeyVersion(kmsg.OffsetFetch.Int16(), 9) // from 10 on, topics go only by ID
-	cl, err := kgo.NewClient(cfg.Options(kgo.MaxVersions(versions))...)
+	cl, err := kgo.NewClient(cfg.Options(byTopicName())...)
 	if err != nil {
 		return nil, fmt.Errorf("create the client that reads positions: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"time"
@@ -52,7 +53,7 @@ type Reader struct{ cl *kgo.Client }
 
 // NewReader returns a reader; close it.
 func NewReader(cfg Config) (*Reader, error) {
-	cl, err := kgo.NewClient(cfg.Options()...)
+	cl, err := kgo.NewClient(cfg.Options(byTopicName())...)
 	if err != nil {
 		return nil, fmt.Errorf("create the client that reads: %w", err)
 	}
@@ -78,11 +79,29 @@ func Bounds(ctx context.Context, cfg Config, topic string) ([]PartitionBounds, e
 	return r.Bounds(ctx, topic)
 }
 
-// bounds lists the end last, so that a log that grows meanwhile never shows an
-// end below the stable offset.
+// bounds wants every partition's.
 func bounds(ctx context.Context, cl *kgo.Client, topic string) ([]PartitionBounds, error) {
+	all, untold, err := eachBounds(ctx, cl, topic)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range slices.Sorted(maps.Keys(untold)) {
+		return nil, untold[p]
+	}
+	return all, nil
+}
+
+// EachBounds returns the bounds of the partitions that can be told, and why those
+// of the others cannot.
+func (r *Reader) EachBounds(ctx context.Context, topic string) ([]PartitionBounds, map[int32]error, error) {
+	return eachBounds(ctx, r.cl, topic)
+}
+
+// eachBounds lists the end last, so that a log that grows meanwhile never shows an
+// end below the stable offset.
+func eachBounds(ctx context.Context, cl *kgo.Client, topic string) (all []PartitionBounds, untold map[int32]error, _ error) {
 	adm := kadm.NewClient(cl)
-	byPartition := map[int32]*PartitionBounds{}
+	byPartition, untold := map[int32]*PartitionBounds{}, map[int32]error{}
 	for _, list := range []struct {
 		what string
 		ask  func(context.Context, ...string) (kadm.ListedOffsets, error)
@@ -93,31 +112,54 @@ func bounds(ctx context.Context, cl *kgo.Client, topic string) ([]PartitionBound
 		{"end", adm.ListEndOffsets, func(b *PartitionBounds, o int64) { b.End = o }},
 	} {
 		listed, err := list.ask(ctx, topic)
-		if err == nil {
-			err = listed.Error()
-		}
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			return nil, fmt.Errorf("%w %s", ErrNoTopic, topic)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list the %s offsets of %s: %w", list.what, topic, err)
+		why := func(err error) error { return fmt.Errorf("list the %s offsets of %s: %w", list.what, topic, err) }
+		var shards *kadm.ShardErrors
+		switch {
+		case errors.Is(listed[topic][-1].Err, kerr.UnknownTopicOrPartition), err == nil && len(listed[topic]) == 0:
+			return nil, nil, fmt.Errorf("%w %s", ErrNoTopic, topic)
+		case listed[topic][-1].Err != nil:
+			return nil, nil, why(listed[topic][-1].Err)
+		case errors.As(err, &shards):
+			for _, s := range shards.Errs { // some brokers did not answer for theirs
+				for _, p := range partitionsOf(s.Req, topic) {
+					untold[p] = why(s.Err)
+				}
+			}
+		case err != nil:
+			return nil, nil, why(err)
 		}
 		for p, o := range listed[topic] {
+			if o.Err != nil {
+				untold[p] = why(o.Err)
+				continue
+			}
 			if byPartition[p] == nil {
 				byPartition[p] = &PartitionBounds{Partition: p}
 			}
 			list.set(byPartition[p], o.Offset)
 		}
 	}
-	if len(byPartition) == 0 {
-		return nil, fmt.Errorf("%w %s", ErrNoTopic, topic)
-	}
-	all := make([]PartitionBounds, 0, len(byPartition))
-	for _, b := range byPartition {
-		all = append(all, *b)
+	for p, b := range byPartition {
+		if untold[p] == nil {
+			all = append(all, *b)
+		}
 	}
 	slices.SortFunc(all, func(a, b PartitionBounds) int { return int(a.Partition) - int(b.Partition) })
-	return all, nil
+	return all, untold, nil
+}
+
+// partitionsOf returns the partitions of a topic that a request asked for.
+func partitionsOf(req kmsg.Request, topic string) (all []int32) {
+	if r, ok := req.(*kmsg.ListOffsetsRequest); ok {
+		for _, t := range r.Topics {
+			for _, p := range t.Partitions {
+				if t.Topic == topic {
+					all = append(all, p.Partition)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // ReadPartition hands the records at offsets from ≤ o < to of one partition of
@@ -197,6 +239,7 @@ type reader struct {
 	decompressor kgo.Decompressor
 
 	bytesMax int32 // of one fetch
+	control  bool  // hand on the ends of transactions too
 
 	next    int64 // the position: the offset to fetch from
 	leader  int32
@@ -275,7 +318,7 @@ func (r *reader) fetch(ctx context.Context) ([]*kgo.Record, error) {
 		return nil, fmt.Errorf("broker %d answered for %d topics, asked for one", r.leader, len(resp.Topics))
 	}
 	fetched, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
-		Offset: r.next, IsolationLevel: r.isolation, Topic: r.topic, Partition: r.partition,
+		Offset: r.next, IsolationLevel: r.isolation, Topic: r.topic, Partition: r.partition, KeepControlRecords: r.control,
 	}, &resp.Topics[0].Partitions[0], r.decompressor, nil)
 	if fetched.Err != nil {
 		return nil, fetched.Err

@@ -86,7 +86,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		}
 		notify(engine.Assigned{Partitions: ids}) // none is news too: it has joined
 	}
-	txn, err := kgo.NewGroupTransactSession(cfg.Options(
+	txn, err := kgo.NewGroupTransactSession(cfg.Options(append(committedOnly(),
 		kgo.ConsumerGroup(cfg.ProcessorGroup()),
 		kgo.ConsumeTopics(s.topics[engine.Events]),
 		kgo.InstanceID(cfg.instanceID()),
@@ -96,9 +96,6 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		kgo.HeartbeatInterval(cfg.SessionTimeout/10),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.RequireStableFetchOffsets(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()), // the default would skip silently
 		kgo.OnPartitionsAssigned(assigned),
 		kgo.OnPartitionsRevoked(revoked),
 		kgo.OnPartitionsLost(revoked),
@@ -109,7 +106,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0), // a batch's outputs are handed over together
 		kgo.FetchMaxWait(500*time.Millisecond),
-	)...)
+	)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}

@@ -183,6 +183,7 @@ func TestSnapshotOverwrittenIsNoticed(t *testing.T) {
 		}},
 		{"a writer that woke up and finished", func(k *keeper) {
 			stalled := k.begin(participants("stalled", 600))
+			k.strays()
 			k.write(2, participants("second", 1200))
 			if _, err := stalled.Finish(withTimeout(k.t), snapshotAt(1, participants("stalled", 600))); err != nil {
 				k.t.Fatal(err)

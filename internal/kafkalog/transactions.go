@@ -2,11 +2,16 @@ package kafkalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/veltrix/veltrix/internal/lag"
+	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // OpenTransaction is one that has written to a partition and has not ended there.
@@ -36,12 +41,11 @@ func (p *Positions) OpenTransactions(ctx context.Context, topic string, partitio
 	return openTransactions(ctx, p.cl, topic, partition)
 }
 
-// openTransactions returns what it has found also where coordinators did not answer.
-func openTransactions(ctx context.Context, cl *kgo.Client, topic string, partition int32) ([]OpenTransaction, error) {
-	admin := kadm.NewClient(cl)
+// openProducers asks the partition's leader alone, which knows no names.
+func openProducers(ctx context.Context, cl *kgo.Client, topic string, partition int32) ([]OpenTransaction, error) {
 	asked := make(kadm.TopicsSet)
 	asked.Add(topic, partition)
-	described, err := admin.DescribeProducers(ctx, asked)
+	described, err := kadm.NewClient(cl).DescribeProducers(ctx, asked)
 	producers := described[topic].Partitions[partition]
 	if err == nil {
 		err = producers.Err
@@ -50,20 +54,28 @@ func openTransactions(ctx context.Context, cl *kgo.Client, topic string, partiti
 		return nil, fmt.Errorf("describe the producers of %s/%d: %w", topic, partition, err)
 	}
 	var open []OpenTransaction
-	var ids []int64
 	for _, d := range producers.ActiveProducers {
 		if d.CurrentTxnStartOffset >= 0 {
-			ids = append(ids, d.ProducerID)
 			open = append(open, OpenTransaction{
 				ProducerID: d.ProducerID, Start: d.CurrentTxnStartOffset, epoch: d.ProducerEpoch, coordinatorEpoch: max(d.CoordinatorEpoch, 0),
 			})
 		}
 	}
-	if len(open) == 0 {
-		return nil, nil
-	}
 	slices.SortFunc(open, func(a, b OpenTransaction) int { return int(a.Start - b.Start) })
-	listed, err := admin.ListTransactions(ctx, ids, nil)
+	return open, nil
+}
+
+// openTransactions returns what it has found also where coordinators did not answer.
+func openTransactions(ctx context.Context, cl *kgo.Client, topic string, partition int32) ([]OpenTransaction, error) {
+	open, err := openProducers(ctx, cl, topic, partition)
+	if len(open) == 0 {
+		return nil, err
+	}
+	var ids []int64
+	for _, t := range open {
+		ids = append(ids, t.ProducerID)
+	}
+	listed, err := kadm.NewClient(cl).ListTransactions(ctx, ids, nil)
 	for i := range open {
 		for _, t := range listed {
 			if t.ProducerID == open[i].ProducerID {
@@ -75,4 +87,74 @@ func openTransactions(ctx context.Context, cl *kgo.Client, topic string, partiti
 		return open, fmt.Errorf("list the transactions of the producers %v: %w", ids, err)
 	}
 	return open, nil
+}
+
+// HeldBack returns the transactions that are open in a partition, the earliest
+// first, with what is known of their age. It may return some and an error: what is
+// known of them is true then, and it is not all.
+//
+// Nothing is made up of what was not said. A transaction that no coordinator lists
+// is not ended for that: one may not have answered, and brokers list to each user
+// only what it may describe. One is ended if its coordinator says so and the
+// partition, asked again afterwards, still has it open.
+func (r *Reader) HeldBack(ctx context.Context, topic string, partition int32) ([]lag.Transaction, error) {
+	open, listing := openTransactions(ctx, r.cl, topic, partition)
+	if len(open) == 0 {
+		return nil, listing
+	}
+	told, describing := describe(ctx, r.cl, open)
+	again, err := openProducers(ctx, r.cl, topic, partition)
+	if err != nil {
+		return nil, err
+	}
+	var all []lag.Transaction
+	for _, t := range open {
+		if !slices.ContainsFunc(again, func(a OpenTransaction) bool { return a.ProducerID == t.ProducerID && a.Start == t.Start }) {
+			continue // it ended meanwhile
+		}
+		found := lag.Transaction{ID: t.ID, ProducerID: t.ProducerID, State: t.state, From: t.Start, Ended: t.state != "" && t.ended()}
+		if d := told[t.ID]; t.ID != "" && d.ProducerID == t.ProducerID && d.Err == nil {
+			found.Timeout = time.Duration(d.TimeoutMillis) * time.Millisecond
+			if d.StartTimestamp > 0 {
+				found.Since = time.UnixMilli(d.StartTimestamp)
+			}
+		}
+		// Its coordinator may mean a later one of the same producer, which took along
+		// what was left open here.
+		if first := r.writtenAt(ctx, topic, partition, t.Start); !first.IsZero() && (found.Since.IsZero() || first.Before(found.Since)) {
+			found.Since = first
+		}
+		all = append(all, found)
+	}
+	return all, errors.Join(listing, describing)
+}
+
+// describe asks the coordinators of those that were listed.
+func describe(ctx context.Context, cl *kgo.Client, open []OpenTransaction) (kadm.DescribedTransactions, error) {
+	var ids []string
+	for _, t := range open {
+		if t.ID != "" {
+			ids = append(ids, t.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil // without a name, all of the cluster's would be described
+	}
+	told, err := kadm.NewClient(cl).DescribeTransactions(ctx, ids...)
+	if err != nil {
+		return told, fmt.Errorf("describe the transactions %q: %w", ids, err)
+	}
+	return told, nil
+}
+
+// writtenAt returns the timestamp of the record at an offset, decided or not; zero
+// where it cannot be read.
+func (r *Reader) writtenAt(ctx context.Context, topic string, partition int32, offset int64) (at time.Time) {
+	_ = r.readRange(ctx, topic, partition, offset, offset+1, false, func(records []wire.Record) error {
+		if len(records) > 0 && records[0].Offset == offset {
+			at = time.UnixMicro(records[0].Timestamp)
+		}
+		return nil
+	})
+	return at
 }

@@ -177,6 +177,9 @@ type Class struct {
 	Channels  []string // in order: inbox, webhook, …
 	ExpiresMs int64    // after the cause's arrival; past it nothing is pushed
 	HoldMs    int64    // external channels wait that long for a retraction
+	// Critical passes what a participant has muted, their quiet hours and the
+	// bound of their pushes.
+	Critical bool
 	// ResendUnknown says what to do after an attempt whose outcome is unknown:
 	// true sends again (at least once), false drops (at most once).
 	ResendUnknown bool

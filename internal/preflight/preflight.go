@@ -8,7 +8,6 @@ package preflight
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,6 +44,8 @@ type Check struct {
 	Harm     string // of order, exactly-once, durability, latency: those it threatens
 	Severity Severity
 	Players  string // what players would notice
+	Guarded  bool   // the services bound the harm themselves: a critical failure refuses no start
+	Needs    string // the servers in Options.Reach that Run asks, with a space between them; empty: none
 	Run      func(ctx context.Context) Finding
 }
 
@@ -55,13 +56,12 @@ type Finding struct {
 	Expected string
 	Players  string // overrides the check's
 	Fix      string // the next command or setting
-}
-
-// Waiver accepts a failure for a time.
-type Waiver struct {
-	ID      string
-	Reason  string
-	Expires time.Time
+	// Production is what production would ask for beyond what is here; only
+	// where another profile lets it pass.
+	Production string
+	// Away are servers that gave the check no answer where others of their kind
+	// did, as one broker of several: the report says each once.
+	Away []Unreachable
 }
 
 // Result is a check and what it found.
@@ -75,40 +75,40 @@ type Result struct {
 	Expected string   `json:"expected,omitempty"`
 	Players  string   `json:"players,omitempty"`
 	Fix      string   `json:"fix,omitempty"`
-	Waived   string   `json:"waived,omitempty"` // the reason
+	Docs     string   `json:"docs,omitempty"`              // the command that says more
+	Guarded  bool     `json:"guarded,omitempty"`           // it refuses no start, although it is critical
+	Waived   string   `json:"waived,omitempty"`            // the reason
+	Until    string   `json:"waived_until,omitempty"`      // the last day
+	Expired  string   `json:"waiver_expired,omitempty"`    // when, and the reason there was
+	Before   string   `json:"before_production,omitempty"` // what production asks for beyond this
+	Missing  string   `json:"unreachable,omitempty"`       // the server that the check could not ask
 	Millis   int64    `json:"duration_ms"`
+}
+
+// Reach says how a server is reached that checks need.
+type Reach struct {
+	Where string // as "kafka at 127.0.0.1:9092"
+	Fix   string
+	Ask   func(ctx context.Context) error
 }
 
 // Options bound a run.
 type Options struct {
-	Deadline time.Duration // of each check; 0: 10 s
+	Profile  string        // for the report
+	Deadline time.Duration // of the whole run; 0: 10 s
 	Waivers  []Waiver
-	Now      time.Time // against which waivers expire; zero: now
+	Reach    map[string]Reach // by Check.Needs
+	Now      time.Time        // against which waivers expire; zero: now
 }
 
 const deadlineDefault = 10 * time.Second
 
-// ValidateWaivers refuses a waiver without a check it could be for, a reason
-// or an end.
-func ValidateWaivers(waivers []Waiver, checks []Check) error {
-	var problems []error
-	for _, w := range waivers {
-		known := slices.ContainsFunc(checks, func(c Check) bool { return c.ID == w.ID })
-		switch {
-		case !known:
-			problems = append(problems, fmt.Errorf("waiver %q: no check has this ID", w.ID))
-		case strings.TrimSpace(w.Reason) == "":
-			problems = append(problems, fmt.Errorf("waiver %s: give a reason", w.ID))
-		case w.Expires.IsZero():
-			problems = append(problems, fmt.Errorf("waiver %s: give the day on which it expires", w.ID))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// Run runs the checks side by side, each with its deadline, and returns their
-// results in the order of the checks. It returns when the last is done or out
-// of time, also where a check ignores its context.
+// Run asks the servers that the checks need, and runs the checks side by side. It
+// returns their results in the order of the checks when the last is done or the
+// deadline is over, also where a check ignores its context.
+//
+// What needs a server that does not answer is not tried: all of it has one cause,
+// which the report says once.
 func Run(ctx context.Context, checks []Check, opts Options) Report {
 	if opts.Deadline == 0 {
 		opts.Deadline = deadlineDefault
@@ -116,17 +116,81 @@ func Run(ctx context.Context, checks []Check, opts Options) Report {
 	if opts.Now.IsZero() {
 		opts.Now = time.Now()
 	}
-	results := make([]Result, len(checks))
+	ctx, cancel := context.WithTimeout(ctx, opts.Deadline)
+	defer cancel()
+	report := Report{Profile: opts.Profile, Results: make([]Result, len(checks))}
+	found := make([]Finding, len(checks))
+	away := reach(ctx, checks, opts)
 	var wg sync.WaitGroup
 	for i, c := range checks {
+		if a := slices.IndexFunc(away, func(u Unreachable) bool { return c.needs(u.Server) }); a >= 0 {
+			report.Results[i] = result(c, Finding{State: Unknown, Observed: away[a].Where + " cannot be reached: " + away[a].Error, Fix: away[a].Fix}, opts)
+			report.Results[i].Missing = away[a].Server
+			report.Results[i].Waived, report.Results[i].Until = "", "" // nobody accepted that it is down
+			away[a].Checks = append(away[a].Checks, c.ID)
+			continue
+		}
 		wg.Go(func() {
 			start := time.Now()
-			results[i] = result(c, observe(ctx, c, opts.Deadline), opts)
-			results[i].Millis = time.Since(start).Milliseconds()
+			found[i] = observe(ctx, c, opts.Deadline)
+			report.Results[i] = result(c, found[i], opts)
+			report.Results[i].Millis = time.Since(start).Milliseconds()
 		})
 	}
 	wg.Wait()
-	return Report{Results: results}
+	report.Unreachable = away
+	for i := range found {
+		report.gather(i, found[i].Away)
+	}
+	return report
+}
+
+// gather notes the servers that a check missed. What it saw of the others stands,
+// and where that is nothing wrong, their absence is all there is to say.
+func (r *Report) gather(i int, away []Unreachable) {
+	x := &r.Results[i]
+	for _, u := range away {
+		a := slices.IndexFunc(r.Unreachable, func(known Unreachable) bool { return known.Server == u.Server })
+		if a < 0 {
+			a = len(r.Unreachable)
+			r.Unreachable = append(r.Unreachable, u)
+		}
+		r.Unreachable[a].Checks = append(r.Unreachable[a].Checks, x.ID)
+		if x.State == Unknown && x.Missing == "" {
+			x.Missing, x.Waived, x.Until = u.Server, "", ""
+		}
+	}
+}
+
+func (c Check) needs(server string) bool { return slices.Contains(strings.Fields(c.Needs), server) }
+
+// reach asks each server that is needed, all at once, for at most half of the
+// time, and returns those that gave no answer.
+func reach(ctx context.Context, checks []Check, opts Options) []Unreachable {
+	var mu sync.Mutex
+	var away []Unreachable
+	var wg sync.WaitGroup
+	for server, r := range opts.Reach {
+		if !slices.ContainsFunc(checks, func(c Check) bool { return c.needs(server) }) {
+			continue
+		}
+		wg.Go(func() {
+			asking := Check{Run: func(ctx context.Context) Finding {
+				if err := r.Ask(ctx); err != nil {
+					return NotSeen(err, r.Fix)
+				}
+				return Passed("")
+			}}
+			if f := observe(ctx, asking, opts.Deadline/2); f.State != Pass {
+				mu.Lock()
+				defer mu.Unlock()
+				away = append(away, Unreachable{Server: server, Where: r.Where, Error: f.Observed, Fix: r.Fix})
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(away, func(a, b Unreachable) int { return strings.Compare(a.Server, b.Server) })
+	return away
 }
 
 func observe(ctx context.Context, c Check, deadline time.Duration) Finding {
@@ -145,30 +209,28 @@ func observe(ctx context.Context, c Check, deadline time.Duration) Finding {
 	case f := <-found:
 		return f
 	case <-ctx.Done():
-		return Finding{State: Unknown, Observed: fmt.Sprintf("no answer within %v", deadline), Fix: "see that the brokers and Redis can be reached from here"}
+		return Finding{State: Unknown, Observed: fmt.Sprintf("no answer within %v", deadline), Fix: "see that the brokers and Redis can be reached from here, or give it more time"}
 	}
 }
 
 func result(c Check, f Finding, opts Options) Result {
 	r := Result{
 		ID: c.ID, Title: c.Title, Harm: c.Harm, Severity: c.Severity, Players: c.Players,
-		State: f.State, Observed: f.Observed, Expected: f.Expected, Fix: f.Fix,
+		State: f.State, Observed: f.Observed, Expected: f.Expected, Fix: f.Fix, Before: f.Production,
+		Docs: "veltrix doctor explain " + c.ID, Guarded: c.Guarded,
 	}
 	if f.Players != "" {
 		r.Players = f.Players
+	}
+	if e, ok := Find(c.ID); ok && r.State == Unknown && r.Expected == "" {
+		r.Expected = "to be able to see " + e.sight()
 	}
 	switch r.State {
 	case Pass, Skip, Unknown, Warn, Fail:
 	default: // an empty state must not read as a pass
 		r.State, r.Observed = Unknown, fmt.Sprintf("the check answered %q", f.State)
 	}
-	if r.State == Fail || r.State == Warn {
-		for _, w := range opts.Waivers {
-			if w.ID == c.ID && opts.Now.Before(w.Expires) {
-				r.Waived = w.Reason
-			}
-		}
-	}
+	waive(&r, opts)
 	return r
 }
 

@@ -82,7 +82,8 @@ func (b *boards) changes(args []any, values []engine.KeyValue) []any {
 }
 
 // scores returns each value's scores, one after the other. A value that cannot
-// be read is not ranked: the digest of the values is what refuses it.
+// be read is not ranked: the digest of the values is what refuses it. Nor is that
+// of the participant who stands for nobody.
 func (b *boards) scores(values []engine.KeyValue) []wire.Score {
 	if len(b.list) == 0 {
 		return nil
@@ -90,7 +91,7 @@ func (b *boards) scores(values []engine.KeyValue) []wire.Score {
 	all := make([]wire.Score, 0, len(values)*len(b.list))
 	for i := range values {
 		var err error
-		if all, err = wire.Scores(all, values[i].Value, b.schema); err != nil {
+		if all, err = wire.Scores(all, values[i].Value, b.schema); err != nil || values[i].Key == wire.ProbeParticipant {
 			clear(all[i*len(b.list):])
 		}
 	}

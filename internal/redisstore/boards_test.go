@@ -243,3 +243,23 @@ func TestBoardParts(t *testing.T) {
 		t.Errorf("of a generation that is gone: %+v, %t, %v", parts, whole, err)
 	}
 }
+
+// TestProbesAreOnNoLeaderboard: whom a probe sends events of has a state as all have,
+// and nobody is below or above it; a look at all values finds that right.
+func TestProbesAreOnNoLeaderboard(t *testing.T) {
+	t.Parallel()
+	s, client, m := ranked(t)
+	m = to(t, s, m, holding("ada", 5, 7), holding("veltrix-probe", 9, 3), holding("bob", 4, 8))
+	wantRanking(t, s, m.Generation, byScore, map[string]int64{"ada": 5, "bob": 4})
+	wantRanking(t, s, m.Generation, byFinish, map[string]int64{"ada": 7, "bob": 8})
+	look := func() error {
+		return s.Scan(t.Context(), 0, m.Generation, func([]engine.KeyValue) error { return nil })
+	}
+	if err := look(); err != nil {
+		t.Fatal(err)
+	}
+	client.ZAdd(t.Context(), boardKey(m.Generation, "score"), redis.Z{Score: -9, Member: "veltrix-probe"})
+	if err := look(); !errors.Is(err, engine.ErrDamaged) {
+		t.Errorf("it is on a leaderboard, and that is said to be right: %v", err)
+	}
+}

@@ -52,6 +52,13 @@ func TestInbox(t *testing.T) {
 				cancel()
 				<-listening
 			})
+			subscribed, stop := inbox.Wake("nobody") // everybody is woken with the subscription
+			defer stop()
+			select {
+			case <-subscribed:
+			case <-time.After(20 * time.Second):
+				t.Fatal("nothing was heard of the subscription")
+			}
 			return inbox
 		})
 	})

@@ -3,6 +3,8 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +32,25 @@ func TestDevices(t *testing.T) {
 // A node of a cluster refuses what touches two slots in one step.
 func TestDevicesInACluster(t *testing.T) {
 	t.Parallel()
-	server := testredis.Start(t, map[string]string{"cluster-enabled": "yes"})
+	client := startCluster(t)
+	deliverytest.DevicesSuite(t, func(t *testing.T) delivery.Devices {
+		return redisstore.NewDevices(client, t.Name(), deliverytest.DevicesMax, deviceLife)
+	})
+}
+
+// startCluster starts a Redis Cluster of one node with all slots.
+func startCluster(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	// Nodes would talk by it. Left out, each server takes 10000, and a second one ends.
+	bus, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(bus.Addr().(*net.TCPAddr).Port)
+	if err := bus.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := testredis.Start(t, map[string]string{"cluster-enabled": "yes", "bind": "127.0.0.1", "cluster-port": port})
 	client := redisstore.Open(redisstore.Config{Addrs: []string{server.Addr}})
 	t.Cleanup(func() { client.Close() })
 	if err := client.Do(t.Context(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil {
@@ -48,9 +68,7 @@ func TestDevicesInACluster(t *testing.T) {
 	if err := client.MGet(t.Context(), "a", "b").Err(); err == nil || !strings.HasPrefix(err.Error(), "CROSSSLOT") {
 		t.Fatalf("a command for two slots gave %v; this is no cluster", err)
 	}
-	deliverytest.DevicesSuite(t, func(t *testing.T) delivery.Devices {
-		return redisstore.NewDevices(client, t.Name(), deliverytest.DevicesMax, deviceLife)
-	})
+	return client
 }
 
 // TestDevicesCrash stops a registration between its two writes, as a crash does.

@@ -23,18 +23,15 @@ type GateOptions struct {
 // back to INFO, which managed services leave open; denied both, the answer is
 // unknown.
 func Gates(cl redis.UniversalClient, opts GateOptions) []preflight.Check {
-	check := func(id, title, harm, players string, run func(context.Context, redis.UniversalClient, GateOptions) preflight.Finding) preflight.Check {
-		return preflight.Check{ID: id, Title: title, Harm: harm, Severity: preflight.Critical, Players: players, Run: func(ctx context.Context) preflight.Finding {
+	check := func(id string, run func(context.Context, redis.UniversalClient, GateOptions) preflight.Finding) preflight.Check {
+		return preflight.New(id, func(ctx context.Context) preflight.Finding {
 			if opts.InMemory {
 				return preflight.Skipped("the embedded miniredis neither evicts nor keeps anything")
 			}
 			return run(ctx, cl, opts)
-		}}
+		})
 	}
-	return []preflight.Check{
-		check("R01", "Redis may evict state", "exactly-once", "scores and found clues vanish when memory is short, and notifications come again", eviction),
-		check("R02", "Redis forgets everything when it restarts", "durability", "after a restart of Redis the hunt stands still while everything is replayed, and inboxes are empty", persistence),
-	}
+	return []preflight.Check{check("R01", eviction), check("R02", persistence)}
 }
 
 const grantFix = "allow this user INFO, and CONFIG GET where the service has it (ACL SETUSER … +info +config|get)"
@@ -98,6 +95,9 @@ func persistence(ctx context.Context, cl redis.UniversalClient, opts GateOptions
 		f := preflight.Failed(strings.Join(bad, "; "), "appendonly=yes on every primary", "CONFIG SET appendonly yes, and the same in redis.conf or the service's parameter group")
 		if replicated || opts.Profile == "dev" { // a failover keeps most of it; a rebuild does the rest
 			f.State = preflight.Warn
+		}
+		if opts.Profile == "dev" {
+			f.Production = "appendonly=yes at Redis: without it, a restart empties inboxes and has everything replayed"
 		}
 		return f
 	}

@@ -25,7 +25,7 @@ func openGate(t *testing.T, c Config) redis.UniversalClient {
 	return cl
 }
 
-func TestGatesOnRealRedis(t *testing.T) {
+func TestR01R02GatesOnRealRedis(t *testing.T) {
 	s := testredis.Start(t, nil)
 	cl := openGate(t, Config{Addrs: []string{s.Addr}})
 	set := func(name, value string) {

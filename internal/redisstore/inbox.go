@@ -147,12 +147,12 @@ func (b *Inbox) Wake(participant string) (<-chan struct{}, func()) {
 }
 
 // Listen passes on what all notifiers publish, until ctx ends. The client
-// subscribes again by itself after an outage; what was published meanwhile is
-// lost, which is why readers poll as well.
+// subscribes again by itself after an outage. What was published meanwhile is lost,
+// so everybody is woken then; readers poll as well, for what is lost in silence.
 func (b *Inbox) Listen(ctx context.Context) {
 	sub := b.client.Subscribe(ctx, wakeChannel(b.prefix))
 	defer sub.Close() //nolint:errcheck // nothing is left to be lost
-	messages := sub.Channel()
+	messages := sub.ChannelWithSubscriptions()
 	for {
 		select {
 		case <-ctx.Done():
@@ -161,7 +161,12 @@ func (b *Inbox) Listen(ctx context.Context) {
 			if !ok {
 				return
 			}
-			b.wake(msg.Payload)
+			switch msg := msg.(type) {
+			case *redis.Message:
+				b.wake(msg.Payload)
+			case *redis.Subscription:
+				b.wakeAll()
+			}
 		}
 	}
 }
@@ -169,7 +174,19 @@ func (b *Inbox) Listen(ctx context.Context) {
 func (b *Inbox) wake(participant string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for ch := range b.waiting[participant] {
+	hint(b.waiting[participant])
+}
+
+func (b *Inbox) wakeAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, all := range b.waiting {
+		hint(all)
+	}
+}
+
+func hint(all map[chan struct{}]bool) {
+	for ch := range all {
 		select {
 		case ch <- struct{}{}:
 		default: // a hint waits there already

@@ -47,3 +47,9 @@ func (s Space) bucketOf(participant string) int {
 
 // slotKey is a string: the lease of a processor slot.
 func slotKey(prefix string, slot int) string { return prefix + ".slot." + strconv.Itoa(slot) }
+
+// ownerKey is a string: the life of the events topic whose processors are at work.
+func ownerKey(prefix string) string { return prefix + ".owner" }
+
+// fencesKey is a list: who lost a slot to another, the newest first.
+func fencesKey(prefix string) string { return prefix + ".fences" }

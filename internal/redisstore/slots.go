@@ -75,9 +75,13 @@ func (s Slots) Free(ctx context.Context, slot int, owner string) error {
 }
 
 func (s Slots) try(ctx context.Context, slot int, owner, over string) (string, error) {
-	held, err := slotLeaseScript.Run(ctx, s.Client, []string{slotKey(s.Prefix, slot)}, owner, s.Life.Milliseconds(), over).Text()
+	held, err := s.lease(ctx, slotKey(s.Prefix, slot), owner, over)
 	if err != nil {
 		return "", fmt.Errorf("lease slot %d: %w", slot, err)
 	}
 	return held, nil
+}
+
+func (s Slots) lease(ctx context.Context, key, owner, over string) (string, error) {
+	return slotLeaseScript.Run(ctx, s.Client, []string{key}, owner, s.Life.Milliseconds(), over).Text()
 }

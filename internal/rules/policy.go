@@ -38,7 +38,7 @@ func (r *reader) classes(n *yaml.Node) map[string]*participant.Class {
 func (r *reader) class(name string, e entry) *participant.Class {
 	c := &participant.Class{Name: name, ExpiresMs: expiresDefault.Milliseconds(), ResendUnknown: true}
 	what := "class `" + name + "`"
-	m := r.fields(e.value, what, "channels", "expires", "on_unknown", "hold")
+	m := r.fields(e.value, what, "channels", "expires", "on_unknown", "hold", "critical")
 	for _, item := range r.items(m["channels"], "channels") {
 		channel, ok := r.choice(item, "channel", channelNames...)
 		switch {
@@ -57,6 +57,9 @@ func (r *reader) class(name string, e entry) *participant.Class {
 	}
 	if n := m["hold"]; n != nil {
 		c.HoldMs, _ = r.duration(n, "hold", time.Millisecond, holdMax)
+	}
+	if n := m["critical"]; n != nil {
+		c.Critical, _ = r.boolean(n, "critical")
 	}
 	if n := m["on_unknown"]; n != nil {
 		policy, _ := r.choice(n, "on_unknown", "resend", "drop")

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/veltrix/veltrix/internal/participant"
@@ -131,4 +133,19 @@ func (r *rule) apply(f *frame) *participant.Rejection {
 		f.state[r.actions[i].slot] = f.pending[i]
 	}
 	return nil
+}
+
+// Classes returns the classes that notifications are of, by name.
+func (p *Program) Classes() []*participant.Class {
+	byName := map[string]*participant.Class{}
+	for _, key := range slices.Sorted(maps.Keys(p.templates)) {
+		if c := p.templates[key].Class; c != nil {
+			byName[c.Name] = c
+		}
+	}
+	var all []*participant.Class
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, byName[name])
+	}
+	return all
 }

@@ -390,3 +390,15 @@ func TestAStepWithoutEffectAllocatesNothing(t *testing.T) {
 		t.Errorf("a step without effect allocates %v times", n)
 	}
 }
+
+func TestCriticalClass(t *testing.T) {
+	const rules = "\n  - {name: r, on: go, notify: [{name: n, class: c, title: t}]}"
+	src := hunt(rules)
+	for critical, src := range map[bool]string{false: src, true: strings.Replace(src, "  c: {", "  c: {critical: true, ", 1)} {
+		p := mustLoad(t, src)
+		got := newPlayer(p).must(t, "go", "s", "")
+		if class := p.Template(got[0].Key).Class; class.Critical != critical {
+			t.Errorf("class %+v, want critical %t", class, critical)
+		}
+	}
+}

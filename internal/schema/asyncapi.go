@@ -121,6 +121,7 @@ func notification() object {
 			"expires":    object{"type": "string", "format": "date-time", "description": "after it nothing is pushed; absent: never"},
 			"on_unknown": object{"enum": []string{"resend", "drop"}},
 			"hold_ms":    object{"type": "integer", "minimum": 0},
+			"critical":   object{"type": "boolean", "description": "pushed whatever the participant muted, in their quiet hours and beyond their allowance; absent: no"},
 			"event_type": text,
 			"event_time": object{"type": "string", "format": "date-time"},
 		},

@@ -82,7 +82,7 @@ func TestGatewayAnswersAsItsDocumentSays(t *testing.T) {
 	bearer := ""
 	options := ingest.Options{
 		Appender: appender, States: reader, Boards: reader, Trail: reader, Schema: program.Schema(),
-		RequestBytesMax: 4096, InflightBytesMax: 8192, BatchEventsMax: 3, Timeout: time.Second,
+		Limits: ingest.Limits{RequestBytesMax: 4096, BatchEventsMax: 3}, InflightBytesMax: 8192, Timeout: time.Second,
 	}
 	const event = `{"specversion":"1.0","id":"1","source":"/s","type":"player.walked","partitionkey":"ada","data":{"metres":1}}`
 	bad := strings.Replace(event, `"metres":1`, `"metres":"far"`, 1)

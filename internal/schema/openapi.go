@@ -54,8 +54,11 @@ func postEvents() object {
 		"207": answer("With partial=true: some events were taken", "Receipt"),
 	}
 	refuse(responses, "bad-request", "unauthorized", "forbidden", "rate-limited", "request-timeout", "request-too-large", "unsupported-media-type", "invalid-events", "busy", "unavailable")
-	responses["202"].(object)["headers"] = object{
-		"Location": object{"description": "of one event its status, of several of one participant the participant's trail", "schema": object{"type": "string"}},
+	for _, taken := range []string{"202", "207"} {
+		responses[taken].(object)["headers"] = object{
+			"Location":            object{"description": "of one event its status, of several of one participant the participant's trail", "schema": object{"type": "string"}},
+			ingest.InstanceHeader: object{"description": "which of the gateways behind this address answered: a word of chance, made at its start", "schema": object{"type": "string"}},
+		}
 	}
 	event := ref("schemas", "Event")
 	return object{

@@ -64,7 +64,7 @@ func told() object {
 				"type": "object", "required": []string{"channel", "outcome"},
 				"properties": object{
 					"channel": text, "target": text,
-					"outcome":  object{"enum": []string{"pending", "accepted", "sent", "deduped", "ambiguous", "retried", "expired", "retracted", "pruned", "dead"}},
+					"outcome":  object{"enum": []string{"pending", "accepted", "sent", "deduped", "ambiguous", "retried", "expired", "retracted", "pruned", "dead", "seen", "muted", "deferred", "digested"}},
 					"attempts": object{"type": "integer", "minimum": 1}, "at": object{"type": "string", "format": "date-time"}, "reason": text,
 				},
 			}},

@@ -22,14 +22,19 @@ var secretParameters = regexp.MustCompile(`(?i)((?:access_token|api_key|password
 // userInfo finds the account in front of a URL's host.
 var userInfo = regexp.MustCompile(`(://[^/\s:@]*):[^/\s@]+@`)
 
-// NewLogger returns a logger that writes JSON lines, or text, to w. The level is
-// debug, info, warn or error. Times are UTC. Values with a secret's name, and
-// secrets inside of URLs, are redacted.
-func NewLogger(w io.Writer, level, format string) *slog.Logger {
+// Level is the level of a name: debug, info, warn or error.
+func Level(name string) slog.Level {
 	var least slog.Level
-	if err := least.UnmarshalText([]byte(level)); err != nil {
-		least = slog.LevelInfo // the configuration has checked it
+	if err := least.UnmarshalText([]byte(name)); err != nil {
+		return slog.LevelInfo // the configuration has checked it
 	}
+	return least
+}
+
+// NewLogger returns a logger that writes JSON lines, or text, to w, from a level on
+// that may change. Times are UTC. Values with a secret's name, and secrets inside of
+// URLs, are redacted.
+func NewLogger(w io.Writer, least slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: least, ReplaceAttr: replace}
 	if format == "text" {
 		return slog.New(slog.NewTextHandler(w, options))

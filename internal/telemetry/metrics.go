@@ -24,8 +24,9 @@ type Metrics struct {
 	Registry *prometheus.Registry
 	declared []Declaration
 
-	BuildInfo   gaugeVec // version, revision, go
-	DoctorCheck gaugeVec // id, state
+	BuildInfo   gaugeVec   // version, revision, go
+	DoctorCheck gaugeVec   // id, state
+	Reloads     counterVec // result: taken, refused
 	HTTP        HTTPMetrics
 	Kafka       KafkaMetrics
 	Gateway     GatewayMetrics
@@ -96,6 +97,7 @@ type ProcessorMetrics struct {
 	Committed      gaugeVec // partition
 	Applied        gaugeVec // partition
 	LagRecords     gaugeVec // partition
+	ViewLag        gaugeVec // partition
 	LagSeconds     gaugeVec // partition
 }
 
@@ -110,6 +112,7 @@ type NotifierMetrics struct {
 	Retracted    counterVec // channel
 	Pruned       counterVec // channel
 	Dead         counterVec // channel, reason
+	Withheld     counterVec // channel, reason
 	Held         gauge
 	Inflight     gauge
 	Lanes        gauge
@@ -129,7 +132,11 @@ func New() *Metrics {
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m := &Metrics{Registry: d.registry}
 	m.BuildInfo = d.gauges("build_info", "Always 1; the labels say what is running.", "version", "revision", "go")
-	m.DoctorCheck = d.gauges("doctor_check", "1 for the state that a check of the deployment is in: pass, warn, fail, unknown or skip.", "id", "state")
+	m.DoctorCheck = d.gauges("doctor_check", "1 for the state that a check of the deployment is in: pass, warn, fail, unknown, skip or waived. Each service shows the checks that concern it, and looks again every five minutes or so; docs/doctor.md lists them.", "id", "state")
+	m.Reloads = d.counters("config_reloads_total", "How often the configuration was read again (SIGHUP): taken, or refused because something in it is wrong; the log says what.", "result")
+	for _, result := range []string{"taken", "refused"} {
+		m.Reloads.WithLabelValues(result)
+	}
 	m.HTTP = declareHTTP(d)
 	m.Kafka = declareKafka(d)
 	m.Gateway = declareGateway(d)
@@ -137,6 +144,16 @@ func New() *Metrics {
 	m.Notifier = declareNotifier(d)
 	m.declared = d.made
 	return m
+}
+
+// ShowCheck puts a check of the deployment into a state, and out of any other.
+func (m *Metrics) ShowCheck(id, state string) {
+	m.DoctorCheck.WithLabelValues(id, state).Set(1) // first: no scrape sees it in none
+	for _, other := range []string{"pass", "warn", "fail", "unknown", "skip", "waived"} {
+		if other != state {
+			m.DoctorCheck.DeleteLabelValues(id, other)
+		}
+	}
 }
 
 // SetBuild fills veltrix_build_info. The revision comes from the binary.
@@ -221,8 +238,9 @@ func declareProcessor(d *declarer) ProcessorMetrics {
 		CacheEvictions: d.counter("cache_evictions_total", "Clean states dropped for want of room."),
 		Committed:      d.gauges("committed_offset", "Committed offset (K) of a partition that this process owns: the next record to read.", "partition"),
 		Applied:        d.gauges("applied_offset", "Applied offset (R) in Redis of a partition that this process owns: one past the last record in the view.", "partition"),
-		LagRecords:     d.gauges("lag_records", "Records between a partition's committed offset and its last stable offset.", "partition"),
-		LagSeconds:     d.gauges("lag_seconds", "Age of the next record to read, by its own timestamp; 0 when there is none.", "partition"),
+		LagRecords:     d.gauges("lag_records", "Offsets between a partition's committed offset (K) and its last stable offset: the records left, as long as nobody writes to events in transactions. veltrix lag counts records.", "partition"),
+		ViewLag:        d.gauges("view_lag_records", "Offsets between a partition's applied offset in Redis (R) and its last stable offset.", "partition"),
+		LagSeconds:     d.gauges("lag_seconds", "Age of the next record to read, by its own timestamp; 0 when none is left, and absent while one is left and its age is not known.", "partition"),
 	}
 }
 
@@ -238,6 +256,7 @@ func declareNotifier(d *declarer) NotifierMetrics {
 		Retracted:    d.counters("retracted_total", "Notifications withdrawn before or after they were sent.", "channel"),
 		Pruned:       d.counters("pruned_total", "Devices that their provider does not know any more, and that were taken out.", "channel"),
 		Dead:         d.counters("dead_total", "Notifications given up, by reason.", "channel", "reason"),
+		Withheld:     d.counters("withheld_total", "Pushes that the participant does not get, or not now: seen (in the inbox), muted, deferred (quiet hours), digested (beyond the allowance).", "channel", "reason"),
 		Held:         d.gauge("held", "Notifications that wait for their class's hold to end."),
 		Inflight:     d.gauge("inflight", "Notifications read and not yet finished."),
 		Lanes:        d.gauge("lanes", "Lanes at work: participants being served at this moment."),
@@ -248,6 +267,6 @@ func declareNotifier(d *declarer) NotifierMetrics {
 		Resyncs:      d.counter("inbox_resyncs_total", "Streams told to read the inbox anew because their position was gone."),
 		Alarms:       d.counters("alarms_total", "Answers that blame our configuration (401, 403): the channel is left alone until it is mended.", "channel"),
 		Stalled:      d.counters("stalled_total", "Failures of a store that made deliveries wait; nothing is sent meanwhile.", "store"),
-		LagRecords:   d.gauges("lag_records", "Records between a partition's committed offset and its last stable offset.", "partition"),
+		LagRecords:   d.gauges("lag_records", "Offsets between a partition's committed offset and its last stable offset when it was fetched last, markers of transactions among them; 0 when all that was fetched is finished. veltrix lag counts records.", "partition"),
 	}
 }

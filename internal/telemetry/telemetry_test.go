@@ -94,7 +94,7 @@ func TestLogRedacts(t *testing.T) {
 	}
 	for _, format := range []string{"json", "text"} {
 		var out bytes.Buffer
-		log := NewLogger(&out, "info", format)
+		log := NewLogger(&out, slog.LevelInfo, format)
 		log.Info(
 			"opened https://user:"+secret+"@host/",
 			"password", secret, "redis-password", secret, "Authorization", "Bearer "+secret, "token", secret, "bytes", []byte("shown"),
@@ -114,7 +114,7 @@ func TestLogRedacts(t *testing.T) {
 
 func TestLogIsJSONInUTCFromItsLevel(t *testing.T) {
 	var out bytes.Buffer
-	log := NewLogger(&out, "warn", "json")
+	log := NewLogger(&out, Level("warn"), "json")
 	log.Info("not shown")
 	log.Warn("shown", "partition", 7, "offset", int64(9))
 	var line struct {

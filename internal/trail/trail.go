@@ -91,7 +91,8 @@ type Delivery struct {
 	Channel string `json:"channel"`
 	Target  string `json:"target,omitempty"`
 	// Outcome is pending, or that of the last receipt: accepted, sent, deduped,
-	// ambiguous, retried, expired, retracted, pruned or dead.
+	// ambiguous, retried, expired, retracted, pruned, dead, seen, muted, deferred or
+	// digested.
 	Outcome  string     `json:"outcome"`
 	Attempts int        `json:"attempts,omitempty"`
 	At       *time.Time `json:"at,omitempty"`

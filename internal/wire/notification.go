@@ -30,6 +30,7 @@ type NotificationRecord struct {
 	Expires     *time.Time `json:"expires"`  // nil: never by itself
 	OnUnknown   string     `json:"on_unknown"`
 	HoldMs      int64      `json:"hold_ms"`
+	Critical    bool       `json:"critical"` // pushed whatever the participant muted
 	EventType   string     `json:"event_type"`
 	EventTime   time.Time  `json:"event_time"` // of the event that justified it
 
@@ -106,6 +107,9 @@ func appendNotification(b []byte, arrival int64, n *participant.Notification, t 
 	b = appendMember(b, "on_unknown", unknown)
 	b = append(b, `,"hold_ms":`...)
 	b = strconv.AppendInt(b, t.Class.HoldMs, 10)
+	if t.Class.Critical {
+		b = append(b, `,"critical":true`...)
+	}
 	b = appendMember(b, "event_type", n.EventType)
 	b = append(b, `,"event_time":"`...)
 	return append(appendTime(b, n.EventTime), '"', '}')

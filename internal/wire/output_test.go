@@ -53,6 +53,9 @@ func TestOutputs(t *testing.T) {
 	plain := &participant.Template{Rule: "r", Name: "n", Class: &participant.Class{Name: "c"}}
 	b.WriteString("# notification, with little known\n" + show(wire.Notification("harbour", &participant.Event{Participant: "ada"},
 		&participant.Notification{Op: participant.Retract, Revision: 3, Participant: "ada", EventTime: math.MinInt64}, plain)))
+	end := clueTemplate()
+	end.Class.Critical = true
+	b.WriteString("# notification of a critical class\n" + show(wire.Notification("harbour", cause(), clueNotice(), end)))
 	rej := &participant.Rejection{Fate: participant.Late, Reason: "its time is not after the floor"}
 	b.WriteString("# rejected\n" + show(wire.Rejected("harbour", binary(`{"a":1}`, "odd", "\xff\xfe"), cause(), rej)))
 	b.WriteString("# rejected, nothing of it known\n" + show(wire.Rejected("harbour", &wire.Record{Offset: 9, Key: []byte("\xff")}, &participant.Event{},

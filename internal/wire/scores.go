@@ -6,6 +6,10 @@ import (
 	"github.com/veltrix/veltrix/internal/participant"
 )
 
+// ProbeParticipant is reserved for probes of a deployment. It has a state as others
+// have, and is on no leaderboard: nobody plays as it.
+const ProbeParticipant = "veltrix-probe"
+
 // Score is what one leaderboard ranks a participant by: the number of its slot.
 // Without a value, the participant is not on the leaderboard.
 type Score struct {

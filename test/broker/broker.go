@@ -44,6 +44,11 @@ type Options struct {
 	Config   map[string]string // laid over each node's server.properties
 	Features map[string]int    // levels to finalise at formatting, as transaction.version
 
+	// Secure gives each node a further listener, at Secured, that speaks SASL_SSL
+	// with SCRAM-SHA-512, and has the nodes check rights. Whoever comes by a plain
+	// listener may do everything, such as adding users and rights.
+	Secure bool
+
 	// Lanes are further listeners of each node. Each leads clients around by
 	// the addresses that Advertise returns, as a relay's, given the node (from
 	// 1), the lane (from 0) and where the node listens. The nodes themselves
@@ -69,6 +74,7 @@ type node struct {
 	dir        string
 	broker     int // port
 	controller int // port
+	secure     int // port; 0: none
 	lanes      []lane
 	proc       *child.Process
 }
@@ -121,6 +127,9 @@ func StartDir(dir string, opts Options) (*Cluster, error) {
 
 func (c *Cluster) start() error {
 	each := 2 + c.opts.Lanes
+	if c.opts.Secure {
+		each++
+	}
 	ports, err := FreePorts(each * c.opts.Nodes)
 	if err != nil {
 		return err
@@ -130,6 +139,9 @@ func (c *Cluster) start() error {
 		n := &node{
 			id: i + 1, dir: filepath.Join(c.Dir, fmt.Sprintf("node-%d", i+1)),
 			broker: own[0], controller: own[1],
+		}
+		if c.opts.Secure {
+			n.secure, own = own[each-1], own[:each-1]
 		}
 		for number, port := range own[2:] {
 			l := lane{listens: fmt.Sprintf("127.0.0.1:%d", port)}

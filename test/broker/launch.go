@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -103,12 +104,24 @@ func (c *Cluster) format() error {
 	}
 	id[0] &= 0x7f // the tool takes an ID that starts with a dash for a flag
 	cluster := base64.RawURLEncoding.EncodeToString(id)
+	if c.opts.Secure {
+		if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+			return err
+		}
+		if err := c.certify(); err != nil {
+			return err
+		}
+	}
 	var g errgroup.Group
 	for _, n := range c.nodes {
 		if err := os.MkdirAll(n.dir, 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(n.dir, "log4j2.properties"), log4jConfig, 0o644); err != nil {
+		logs := log4jConfig
+		if c.opts.Secure {
+			logs = append(bytes.Clone(logs), fmt.Sprintf(audit, n.auditPath())...)
+		}
+		if err := os.WriteFile(filepath.Join(n.dir, "log4j2.properties"), logs, 0o644); err != nil {
 			return err
 		}
 		if err := os.WriteFile(n.configPath(), []byte(c.properties(n)), 0o644); err != nil {
@@ -202,6 +215,9 @@ func (c *Cluster) properties(n *node) string {
 		"log.index.size.max.bytes":                                    fmt.Sprint(1 << 20),
 	}
 	n.listen(set)
+	if c.opts.Secure {
+		c.secure(n, set)
+	}
 	maps.Copy(set, c.opts.Config)
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(set)) {

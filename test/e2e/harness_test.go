@@ -78,7 +78,28 @@ type place struct {
 	bootID  string // of an embedded broker
 	copies  int16  // of each topic; 0 is 1
 	profile string // of the topics; empty is dev
+	suffix  string // of the prefix, where a test has several deployments
 	proxy   *proxy.Proxy
+}
+
+var prefixes struct {
+	sync.Mutex
+	used map[string]int
+}
+
+// unused returns a prefix that nobody had: with -count, the shared broker keeps
+// what the run before left there.
+func unused(prefix string) string {
+	prefixes.Lock()
+	defer prefixes.Unlock()
+	if prefixes.used == nil {
+		prefixes.used = map[string]int{}
+	}
+	prefixes.used[prefix]++
+	if n := prefixes.used[prefix]; n > 1 {
+		return fmt.Sprint(prefix, "-", n)
+	}
+	return prefix
 }
 
 // deploy applies the topics under the test's own prefix, and compiles the rules.
@@ -86,7 +107,7 @@ func deploy(t *testing.T, at place, partitions int32, source []byte) *deployment
 	t.Helper()
 	d := &deployment{t: t, partitions: partitions, log: &tail{}}
 	cfg := config.Default()
-	cfg.Prefix = "e2e-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
+	cfg.Prefix = unused("e2e-" + strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")) + at.suffix)
 	cfg.Kafka.Brokers, cfg.Redis.Addrs = at.brokers, []string{at.redis}
 	cfg.Redis.Cluster = at.cluster
 	cfg.Processor.SessionTimeout, cfg.Processor.TransactionTimeout = sessionTimeout, transactionTimeout

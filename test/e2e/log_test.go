@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/veltrix/veltrix/internal/devcluster"
 )
@@ -43,6 +44,10 @@ func TestLogNamesWhatItIsAbout(t *testing.T) {
 	d.must(d.redis.FlushAll(t.Context()).Err())
 	log.reset()
 	_, stop = d.processor()
+	// The log was decided before, so that only its entries say when Redis is whole again.
+	for began := time.Now(); log.count("partition ready", nil) < 2 && time.Since(began) < stall; {
+		time.Sleep(20 * time.Millisecond)
+	}
 	d.processed()
 	stop()
 	for _, p := range []float64{0, 1} {

@@ -76,7 +76,7 @@ type process struct {
 	name    string
 	log     *tail
 	metrics chan string // the address, once it is logged
-	serves  chan string // a gateway's address, once it takes events
+	serves  chan string // a gateway's address, once it takes events, or a notifier's
 	address string
 }
 
@@ -119,7 +119,7 @@ func (p *process) listen(log *os.File) {
 		switch {
 		case said.Msg == "starting" && said.Metrics != "":
 			p.metrics <- said.Metrics // each is said once
-		case said.Msg == "taking events":
+		case said.Msg == "taking events", said.Msg == "serving inboxes":
 			p.serves <- said.Address
 		}
 	}

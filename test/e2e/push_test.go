@@ -85,21 +85,29 @@ func push(i int) *delivery.Notification {
 	return n
 }
 
-// notify appends a notification for each of so many players to partition 0.
+// notify appends a notification for each of so many players.
 func (d *deployment) notify(count int, recorded time.Time) (notes []*delivery.Notification) {
 	d.t.Helper()
-	cl := d.client()
 	for i := range count {
-		n := push(i)
+		notes = append(notes, push(i))
+	}
+	d.announce(notes, recorded)
+	return notes
+}
+
+// announce appends notifications, partition by partition in turn.
+func (d *deployment) announce(notes []*delivery.Notification, recorded time.Time) {
+	d.t.Helper()
+	records := make([]*kgo.Record, 0, len(notes))
+	for i, n := range notes {
 		in := deliverytest.Record(n, 0)
-		rec := &kgo.Record{Topic: d.kafka.Topic("notifications"), Key: in.Key, Value: in.Value, Timestamp: recorded}
+		rec := &kgo.Record{Topic: d.kafka.Topic("notifications"), Partition: int32(i) % d.partitions, Key: in.Key, Value: in.Value, Timestamp: recorded}
 		for _, h := range in.Headers {
 			rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 		}
-		d.must(cl.ProduceSync(d.t.Context(), rec).FirstErr())
-		notes = append(notes, n)
+		records = append(records, rec)
 	}
-	return notes
+	d.must(d.client().ProduceSync(d.t.Context(), records...).FirstErr())
 }
 
 // finishing looks how far the notifiers have committed.

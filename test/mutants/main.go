@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 func main() {
 	only := flag.String("only", "", "try only mutants whose row matches this expression")
+	rows := flag.Bool("doctor", false, "try those of the doctor's rows, and not those of the pipeline")
 	write := flag.String("write", "", "write the table into this page too, where it says so")
 	jobs := flag.Int("jobs", 2, "mutants under test at the same time")
 	flag.Parse()
@@ -32,7 +34,11 @@ func main() {
 		fail(fmt.Errorf("a part of the mutants makes no page"))
 	}
 	var chosen []mutant
-	for _, m := range all() {
+	set, tell, marks := pipeline(), table, pipelineMarks
+	if *rows {
+		set, tell, marks = doctor(), rowsTable, doctorMarks
+	}
+	for _, m := range set {
 		if match.MatchString(m.protection + ": " + m.without + ": " + m.test) {
 			chosen = append(chosen, m)
 		}
@@ -41,9 +47,10 @@ func main() {
 	outcomes := tryAll(root, chosen, *jobs)
 	text, ok := table(chosen, outcomes)
 	fmt.Print(text)
+	text, _ = tell(chosen, outcomes)
 	fmt.Fprintf(os.Stderr, "%.0f s\n", time.Since(began).Seconds())
 	if *write != "" && ok {
-		if err := writePage(*write, text); err != nil {
+		if err := writePage(*write, text, marks); err != nil {
 			fail(err)
 		}
 	}
@@ -124,21 +131,53 @@ func cell(text string) string {
 	return text
 }
 
-const (
-	pageBegin = "<!-- mutants: begin -->\n"
-	pageEnd   = "<!-- mutants: end -->\n"
+// rowsTable is the doctor's table, a line for each row of its catalogue. The totals
+// are table's.
+func rowsTable(chosen []mutant, outcomes []outcome) (text string, ok bool) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| row | what of its detection is taken out | what notices |\n|---|---|---|\n")
+	for begin := 0; begin < len(chosen); {
+		id := row(chosen[begin])
+		var parts, tests []string
+		end := begin
+		for ; end < len(chosen); end++ {
+			if row(chosen[end]) != id {
+				break
+			}
+			part := strings.TrimPrefix(strings.TrimPrefix(chosen[end].protection, id), " ")
+			if strings.HasPrefix(part, ",") || strings.HasPrefix(part, "and ") {
+				part = "what it shares with others"
+			}
+			if part != "" {
+				parts = append(parts, part)
+			}
+			tests = append(tests, testName(chosen[end]))
+		}
+		fmt.Fprintf(&b, "| %s | %s: %d | %s |\n", id, strings.Join(slices.Compact(slices.Sorted(slices.Values(parts))), ", "), end-begin, strings.Join(slices.Compact(slices.Sorted(slices.Values(tests))), ", "))
+		begin = end
+	}
+	whole, ok := table(chosen, outcomes)
+	return b.String() + whole[strings.LastIndex(whole, "\nkilled:"):], ok
+}
+
+// marks stand around a table in the page.
+type marks struct{ begin, end string }
+
+var (
+	pipelineMarks = marks{"<!-- mutants: begin -->\n", "<!-- mutants: end -->\n"}
+	doctorMarks   = marks{"<!-- doctor's mutants: begin -->\n", "<!-- doctor's mutants: end -->\n"}
 )
 
-// writePage puts the table between the page's marks.
-func writePage(path, text string) error {
+// writePage puts the table between its marks.
+func writePage(path, text string, m marks) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, ok1 := strings.Cut(string(b), pageBegin)
-	_, after, ok2 := strings.Cut(rest, pageEnd)
+	before, rest, ok1 := strings.Cut(string(b), m.begin)
+	_, after, ok2 := strings.Cut(rest, m.end)
 	if !ok1 || !ok2 {
 		return fmt.Errorf("%s has no place for the table", path)
 	}
-	return os.WriteFile(path, []byte(before+pageBegin+text+pageEnd+after), 0o644)
+	return os.WriteFile(path, []byte(before+m.begin+text+m.end+after), 0o644)
 }

@@ -1,6 +1,10 @@
 package main
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/veltrix/veltrix/internal/preflight"
+)
 
 // edit replaces one piece of a file; it must be there exactly once.
 type edit struct{ file, old, new string }
@@ -54,8 +58,26 @@ func in(pkg, protection, without, test, file, old, new string) mutant {
 	return mutant{protection, without, test, pkg, []edit{{pkg + file, old, new}}}
 }
 
-// all returns every mutant, by protection: the required ones first.
-func all() []mutant {
+// all returns every mutant: those of the pipeline and those of the doctor.
+func all() []mutant { return slices.Concat(pipeline(), doctor()) }
+
+// doctor returns the mutants of what the doctor detects, in the catalogue's order.
+func doctor() []mutant {
+	list, catalogue := slices.Concat(doctorKafka, doctorRest), preflight.Catalogue()
+	rank := func(m mutant) int {
+		return slices.IndexFunc(catalogue, func(e preflight.Entry) bool { return e.ID == row(m) })
+	}
+	slices.SortStableFunc(list, func(a, b mutant) int { return rank(a) - rank(b) })
+	return list
+}
+
+// row is the ID of the catalogue's row that a mutant of the doctor's is about, the
+// first one of several.
+func row(m mutant) string { return m.protection[:min(3, len(m.protection))] }
+
+// pipeline returns the mutants of what keeps events exact, by protection: the required
+// ones first.
+func pipeline() []mutant {
 	list := slices.Concat(commits, states, redisSide, decisions, looks, outside)
 	rank := func(m mutant) int {
 		if i := slices.Index(required, m.protection); i >= 0 {

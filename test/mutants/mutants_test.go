@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/veltrix/veltrix/internal/preflight"
 )
 
 const root = "../.."
@@ -88,34 +90,57 @@ func exists(m mutant) error {
 // Each protection that the guarantee stands on has a mutant.
 func TestRequiredProtections(t *testing.T) {
 	for _, name := range required {
-		if !slices.ContainsFunc(all(), func(m mutant) bool { return m.protection == name }) {
+		if !slices.ContainsFunc(pipeline(), func(m mutant) bool { return m.protection == name }) {
 			t.Errorf("nothing takes %s out", name)
 		}
 	}
 }
 
-// The page shows every mutant as killed, each by the test that is named here.
+// Each row of the doctor's catalogue has a mutant that takes out of its detection.
+func TestEveryRowHasItsMutant(t *testing.T) {
+	for _, entry := range preflight.Catalogue() {
+		if !slices.ContainsFunc(doctor(), func(m mutant) bool { return row(m) == entry.ID }) {
+			t.Errorf("nothing takes out how %s is found (%s)", entry.ID, entry.Title)
+		}
+	}
+}
+
+// The page shows every mutant of the pipeline as killed, each by the test that is
+// named here, and every row of the doctor's.
 func TestPageIsCurrent(t *testing.T) {
+	for _, c := range []struct {
+		list []mutant
+		marks
+		tell func([]mutant, []outcome) (string, bool)
+	}{{pipeline(), pipelineMarks, table}, {doctor(), doctorMarks, rowsTable}} {
+		lines := shown(t, c.marks)
+		outcomes := make([]outcome, len(c.list))
+		for i := range outcomes {
+			outcomes[i].killed = true
+		}
+		text, _ := c.tell(c.list, outcomes)
+		for i, want := range strings.Split(strings.TrimSpace(text), "\n") {
+			want = strings.TrimSuffix(want, " |  |") // what notices in it, and what it says
+			if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+				t.Fatalf("line %d is not %q: run make mutants or make mutants-doctor", i+1, want)
+			}
+		}
+	}
+}
+
+// shown are the lines of the page's table between marks.
+func shown(t *testing.T, m marks) []string {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join(root, "docs/mutants.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(b), pageBegin)
-	text, _, found := strings.Cut(rest, pageEnd)
+	_, rest, _ := strings.Cut(string(b), m.begin)
+	text, _, found := strings.Cut(rest, m.end)
 	if !found {
 		t.Fatal("the page has no place for the table")
 	}
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	list := all()
-	for i, m := range list {
-		want := fmt.Sprintf("| %s | %s | %s", m.protection, m.without, testName(m))
-		if at := i + 2; at >= len(lines) || !strings.HasPrefix(lines[at], want) {
-			t.Fatalf("row %d is not %q: run make mutants", i+1, want)
-		}
-	}
-	if got, want := lines[len(lines)-1], fmt.Sprintf("killed: %d, survived: 0", len(list)); got != want {
-		t.Errorf("the page ends with %q, want %q: run make mutants", got, want)
-	}
+	return strings.Split(strings.TrimSpace(text), "\n")
 }
 
 // A change that does no harm survives, and one that does is killed: the same
@@ -176,17 +201,17 @@ func TestPageIsWrittenBetweenItsMarks(t *testing.T) {
 	if err := os.WriteFile(file, []byte("before\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writePage(file, "table\n"); err == nil {
+	if err := writePage(file, "table\n", pipelineMarks); err == nil {
 		t.Error("a page without a place was written")
 	}
-	if err := os.WriteFile(file, []byte("before\n"+pageBegin+"old\n"+pageEnd+"after\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("before\n"+pipelineMarks.begin+"old\n"+pipelineMarks.end+"after\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := writePage(file, "table\n"); err != nil {
+	if err := writePage(file, "table\n", pipelineMarks); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
-	if want := "before\n" + pageBegin + "table\n" + pageEnd + "after\n"; err != nil || string(b) != want {
+	if want := "before\n" + pipelineMarks.begin + "table\n" + pipelineMarks.end + "after\n"; err != nil || string(b) != want {
 		t.Errorf("%q, %v", b, err)
 	}
 	if regexp.MustCompile(`[|<>]`).MatchString(cell("a|b <c>")) {

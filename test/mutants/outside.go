@@ -21,7 +21,7 @@ var redisSide = []mutant{
 	in(redis, "atomic flush", "many values are written in one command", "TestStateMiniredis", "apply.lua", "math.min(at + 3999, stop - 1)", "stop - 1"),
 	in(redis, "eviction detection", "a lost bucket is written to", "TestLostBucketIsNoticed", "apply.lua", "then intact = 0 end", "then intact = 1 end"),
 	in(redis, "eviction detection", "a lost bucket is read as empty", "TestLostBucketIsNoticed", "state.go", "meta.Intact = meta.Intact && sentinel.Err() == nil", "_ = sentinel"),
-	in(redis, "eviction detection", "a Redis that may evict is taken", "TestGatesOnRealRedis", "gates.go", "if policy == \"noeviction\" {", "if policy != \"\" {"),
+	in(redis, "eviction detection", "a Redis that may evict is taken", "TestR01R02GatesOnRealRedis", "gates.go", "if policy == \"noeviction\" {", "if policy != \"\" {"),
 	in(redis, "blind rebuild", "a rebuild finds the old values under its name", "TestStateMiniredis", "state.go",
 		"return hex.EncodeToString(id[:])", "return hex.EncodeToString(make([]byte, len(id)))"),
 	in(redis, "blind rebuild", "what was staged is adopted in part", "TestStateMiniredis", "init.lua",
@@ -39,7 +39,7 @@ var redisSide = []mutant{
 var outside = []mutant{
 	in(kafka, "require-stable", "the offset may be that before a pending transaction", "TestCommittedWaitsForWhatIsPending", "positions.go", "req.RequireStable = true", "req.RequireStable = false"),
 	in(kafka, "require-stable", "the request does not name the partition", "TestCommittedWaitsForWhatIsPending", "positions.go", "group.Topics = append(group.Topics, t)", "_ = t"),
-	in(kafka, "KIP-890 gate", "brokers with transactions of version 1 are taken", "TestTransactionGate", "gates.go", "if levels[node] < txnVersionMin {", "if levels[node] < 0 {"),
+	in(kafka, "KIP-890 gate", "brokers with transactions of version 1 are taken", "TestK15TransactionGate", "gates.go", "if levels[node] < txnVersionMin {", "if levels[node] < 0 {"),
 	in(kafka, "contiguous offsets", "what was polled is committed whatever was folded", "TestOnlyWhatWasFoldedIsCommitted", "session.go", "case ok && want.Short && want.Offset < p.Offset:", "case ok:"),
 	in(kafka, "fence at the start", "what a slot's predecessor left open stays open", "TestSessionAbortsWhatWasLeftOpen", "session.go", "if _, _, err := txn.Client().ProducerID(ctx); err != nil {", "if err := ctx.Err(); err != nil {"),
 	in(kafka, "left open", "nobody looks for what a coordinator left open", "TestLeftOpen", "leftopen.go", "	if len(epochs) == 0 {", "	if len(epochs) >= 0 {"),
@@ -49,7 +49,7 @@ var outside = []mutant{
 	in(kafka, "left open", "what other slots left open stays so", "TestLeftOpen", "leftopen.go",
 		"		case t.ended():", "		case t.ended() && t.ID == l.cfg.slotID():"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
-	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestTransactionGate", kafka, []edit{
+	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestK15TransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},
 		{kafka + "gates.go", "f.MaxVersionLevel", "f.MaxVersion"},
 	}},
@@ -68,4 +68,17 @@ var outside = []mutant{
 		"\tbegan := time.Now()\n\tctx, cancel", "\th.mark(key, claim, t, Mark{State: Sent, Seen: true})\n\tbegan := time.Now()\n\tctx, cancel"),
 	in(redis, "mark-after-send", "a claim that was lost is marked all the same", "TestLedger", "ledger_mark.lua",
 		"if e[2] ~= ARGV[1] or e[3] ~= ARGV[2] then return 0 end", ""),
+	in(deliv, "push gate", "what the participant has seen is pushed", "TestSeenIsNotPushed", "pass.go", "\tcase st.Seen:\n", "\tcase false:\n"),
+	in(deliv, "push gate", "what was sent stays in the digest of what was not", "TestReadAgainIntoAFullWindow", "pass.go",
+		"\tcase !t.digested, claim.State == Busy:", "\tcase true:"),
+	in(deliv, "push gate", "what may have been sent, and must not come twice, is told in the digest", "TestReadAgainIntoAFullWindow", "pass.go",
+		"case claim.State == Claimed && (!claim.Unknown || t.n.OnUnknown == Resend):", "case claim.State == Claimed:"),
+	in(deliv, "push gate", "who was to open a digest is left in it when it ends otherwise", "TestOpenerIsSeen", "pass.go",
+		"if h.d.pacing().PushesMax > 0 && !h.withdraw(t) {", "if false {"),
+	{"push gate", "a notification ends before its digest is parked", "TestCrashAroundDigest", deliv, []edit{
+		{deliv + "pass.go", "\tif adm.Opens && !h.openDigest(t, adm) {\n\t\treturn stepGivenUp, false\n\t}\n", "\topening.Store(t, adm)\n"},
+		{deliv + "pass.go", "\tif s == stepFinished {\n\t\th.d.receipt(t, OutDigested", "\tif adm, _ := opening.Load(t); adm.(Admission).Opens && !h.openDigest(t, adm.(Admission)) {\n\t\treturn stepGivenUp\n\t}\n\tif s == stepFinished {\n\t\th.d.receipt(t, OutDigested"},
+		{deliv + "pass.go", "\t\"strings\"\n", "\t\"strings\"\n\t\"sync\"\n"},
+		{deliv + "pass.go", "// inDigest is", "var opening sync.Map\n\n// inDigest is"},
+	}},
 }

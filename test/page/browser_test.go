@@ -69,6 +69,8 @@ type tab struct {
 	relay *relay.Relay
 	// shut makes the server refuse the tokens that it took before.
 	shut atomic.Bool
+	// away has a proxy answer for a server that is not there.
+	away atomic.Bool
 
 	mu      sync.Mutex
 	streams []string // the cursors with which they began
@@ -87,12 +89,16 @@ addEventListener("DOMContentLoaded", () => new MutationObserver(() => heard.push
 
 // open makes an inbox, serves it, and prepares a tab for its page. The tab's
 // clock is UTC, its language English, and nothing in it moves.
-func open(t *testing.T, browser context.Context) *tab {
+func open(t *testing.T, browser context.Context, changes ...func(*inboxapi.Options)) *tab {
 	t.Helper()
 	b := &tab{t: t, inbox: deliverytest.NewInbox(300, 100*365*24*time.Hour)}
 	var apis [2]*inboxapi.API
 	for i, s := range [][]byte{secret, other} {
-		api, err := inboxapi.New(inboxapi.Options{Inbox: b.inbox, Secret: s})
+		o := inboxapi.Options{Inbox: b.inbox, Secret: s}
+		for _, change := range changes {
+			change(&o)
+		}
+		api, err := inboxapi.New(o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,6 +113,10 @@ func open(t *testing.T, browser context.Context) *tab {
 			b.mu.Lock()
 			b.streams = append(b.streams, from)
 			b.mu.Unlock()
+		}
+		if b.away.Load() {
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return
 		}
 		if b.shut.Load() {
 			apis[1].ServeHTTP(w, r)
@@ -136,7 +146,7 @@ func open(t *testing.T, browser context.Context) *tab {
 
 // prepared puts what watches into the tab, and makes it the same everywhere.
 func prepared(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-	_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
+	_, err := before(watch)(ctx, target)
 	if err == nil {
 		_, err = cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 	}
@@ -147,6 +157,14 @@ func prepared(ctx context.Context, target *chromedp.Target) (chromedp.Void, erro
 		_, err = cdp.Call(ctx, target, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
 	}
 	return chromedp.Void{}, err
+}
+
+// before runs a script in each page before its own.
+func before(script string) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return chromedp.Void{}, err
+	}
 }
 
 // scheme chooses light or dark, and that nothing moves.
@@ -162,11 +180,16 @@ func scheme(name string) chromedp.Action[chromedp.Void] {
 // visit opens the page with the player's token.
 func (b *tab) visit() {
 	b.t.Helper()
-	token, err := inboxapi.IssueToken(secret, player, time.Hour)
+	b.visitWith(tokenOf(b.t, player))
+}
+
+func tokenOf(t *testing.T, participant string) string {
+	t.Helper()
+	token, err := inboxapi.IssueToken(secret, participant, time.Hour)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.visitWith(token)
+	return token
 }
 
 func (b *tab) visitWith(token string) {

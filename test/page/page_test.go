@@ -1,15 +1,12 @@
 package page_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/golang-jwt/jwt/v5"
@@ -36,13 +33,16 @@ func TestPage(t *testing.T) {
 		"a token that ends while one reads is said":           ended,
 		"no token is said":                                    noToken,
 		"offline is said, and gets over":                      offline,
-		"it is accessible":                                    accessible,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(open(t, browser))
 		})
 	}
+	t.Run("it is accessible", func(t *testing.T) {
+		t.Parallel()
+		accessible(reach(t, browser).tab)
+	})
 }
 
 func arrivals(b *tab) {
@@ -217,14 +217,6 @@ func offline(b *tab) {
 	b.shows("Title 1")
 	b.add(2)
 	b.shows("Title 2", "Title 1")
-	online := func(is bool) chromedp.Action[chromedp.Void] {
-		return func(ctx context.Context, target *chromedp.Target) (chromedp.Void, error) {
-			_, err := cdp.Call(ctx, target, network.OverrideNetworkState, network.OverrideNetworkStateParams{
-				Offline: !is, DownloadThroughput: -1, UploadThroughput: -1,
-			})
-			return chromedp.Void{}, err
-		}
-	}
 	b.do(online(false))
 	b.relay.Set(relay.State{How: relay.Cut})
 	b.until("that one is offline", func(v view) bool { return strings.Contains(v.Notice, "You are offline") && v.State == "Offline" })

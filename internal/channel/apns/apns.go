@@ -46,12 +46,13 @@ type Config struct {
 	Environment string        // production or sandbox
 	Timeout     time.Duration // of one attempt (10 s)
 
-	// URL, Allow and Roots lead to another APNs, and Now is another clock for the
-	// provider tokens, for tests.
+	// URL leads to another APNs, such as a relay; empty is Apple's, by the
+	// environment. Allow exempts networks from the block of addresses that are not
+	// public.
 	URL   string
 	Allow []netip.Prefix
-	Roots *x509.CertPool
-	Now   func() time.Time
+	Roots *x509.CertPool   // that sign its certificate; nil: the system's
+	Now   func() time.Time // the provider tokens' clock; nil: time.Now
 }
 
 // Channel is a delivery.Channel.
@@ -181,6 +182,29 @@ func ID(n *delivery.Notification, target string) string {
 	u := sum[:16]
 	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80 // version 8: of the application's own making
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+// Prove shows APNs our token, by a push to a device that cannot be: who is refused
+// for the device alone has shown a token that is taken.
+func (c *Channel) Prove(ctx context.Context) (delivery.Result, bool) {
+	token, err := c.signer.get()
+	if err != nil {
+		return delivery.Result{Verdict: delivery.Failed, Reason: "the provider token could not be signed", Alarm: true}, false
+	}
+	h := http.Header{}
+	h.Set("Authorization", "bearer "+token)
+	h.Set("apns-topic", c.topic)
+	h.Set("apns-push-type", "background")
+	h.Set("apns-priority", "5")
+	got, res := push.Send(ctx, c.client, c.url+"/3/device/"+strings.Repeat("0", 64), h, []byte(`{"aps":{}}`))
+	switch {
+	case got == nil:
+		return res, false
+	case got.Status == http.StatusOK, got.Status == http.StatusGone: // about the device, whatever it makes of this one
+		return delivery.Result{Verdict: delivery.Accepted}, true
+	}
+	res = c.answer(ctx, got, nil, token)
+	return res, got.Status == http.StatusBadRequest && strings.HasPrefix(res.Reason, "400 BadDeviceToken")
 }
 
 // answer classifies an answer by its status and Apple's reason.

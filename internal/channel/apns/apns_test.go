@@ -26,21 +26,21 @@ func TestChannel(t *testing.T) {
 	channeltest.Suite(t, func(t *testing.T, answer http.HandlerFunc) channeltest.Subject {
 		return newWorld(t, answer).subject()
 	}, []channeltest.Row{
-		{Name: "unregistered", Answer: reason(410, "Unregistered", now), Want: channeltest.Want{Verdict: delivery.Refused, Pruned: true}},
-		{Name: "unregistered before it was registered again", Answer: reason(410, "Unregistered", now.Add(-2*time.Hour)), Want: failed},
-		{Name: "unregistered at no time", Answer: reason(410, "Unregistered"), Want: refused},
-		{Name: "expired", Answer: reason(410, "ExpiredToken", now), Want: refused},
-		{Name: "another environment's token", Answer: reason(400, "BadDeviceToken"), Want: refused},
-		{Name: "another app's token", Answer: reason(400, "DeviceTokenNotForTopic"), Want: refused},
-		{Name: "another push's fault", Answer: reason(400, "BadExpirationDate"), Want: refused},
-		{Name: "not our topic", Answer: reason(400, "TopicDisallowed"), Want: alarm},
-		{Name: "idle", Answer: reason(400, "IdleTimeout"), Want: failed},
-		{Name: "not our key", Answer: reason(403, "InvalidProviderToken"), Want: alarm},
-		{Name: "too large", Answer: reason(413, "PayloadTooLarge"), Want: refused},
-		{Name: "too many", Answer: reason(429, "TooManyRequests"), Want: failed},
-		{Name: "internal", Answer: reason(500, "InternalServerError"), Want: channeltest.Want{Verdict: delivery.Unknown}},
-		{Name: "shutdown", Answer: reason(503, "Shutdown"), Want: channeltest.Want{Verdict: delivery.Unknown}},
-		{Name: "a reason that is none", Answer: reason(403, "see "+phoneToken), Want: alarm},
+		{Name: "unregistered", Answer: channeltest.APNsReason(410, "Unregistered", now), Want: channeltest.Want{Verdict: delivery.Refused, Pruned: true}},
+		{Name: "unregistered before it was registered again", Answer: channeltest.APNsReason(410, "Unregistered", now.Add(-2*time.Hour)), Want: failed},
+		{Name: "unregistered at no time", Answer: channeltest.APNsReason(410, "Unregistered"), Want: refused},
+		{Name: "expired", Answer: channeltest.APNsReason(410, "ExpiredToken", now), Want: refused},
+		{Name: "another environment's token", Answer: channeltest.APNsReason(400, "BadDeviceToken"), Want: refused},
+		{Name: "another app's token", Answer: channeltest.APNsReason(400, "DeviceTokenNotForTopic"), Want: refused},
+		{Name: "another push's fault", Answer: channeltest.APNsReason(400, "BadExpirationDate"), Want: refused},
+		{Name: "not our topic", Answer: channeltest.APNsReason(400, "TopicDisallowed"), Want: alarm},
+		{Name: "idle", Answer: channeltest.APNsReason(400, "IdleTimeout"), Want: failed},
+		{Name: "not our key", Answer: channeltest.APNsReason(403, "InvalidProviderToken"), Want: alarm},
+		{Name: "too large", Answer: channeltest.APNsReason(413, "PayloadTooLarge"), Want: refused},
+		{Name: "too many", Answer: channeltest.APNsReason(429, "TooManyRequests"), Want: failed},
+		{Name: "internal", Answer: channeltest.APNsReason(500, "InternalServerError"), Want: channeltest.Want{Verdict: delivery.Unknown}},
+		{Name: "shutdown", Answer: channeltest.APNsReason(503, "Shutdown"), Want: channeltest.Want{Verdict: delivery.Unknown}},
+		{Name: "a reason that is none", Answer: channeltest.APNsReason(403, "see "+phoneToken), Want: alarm},
 	}...)
 }
 
@@ -60,25 +60,25 @@ func TestPush(t *testing.T) {
 		APS     map[string]any
 		Veltrix map[string]any
 	}
-	for i, p := range w.pushes {
-		if err := json.Unmarshal(p.body, &bodies[i]); err != nil {
+	for i, p := range w.Pushes() {
+		if err := json.Unmarshal(p.Body, &bodies[i]); err != nil {
 			t.Fatal(err)
 		}
 		kind, priority := "alert", "10"
 		if i == 3 {
 			kind, priority = "background", "5"
 		}
-		if p.path != "/3/device/"+phoneToken || p.header.Get("apns-push-type") != kind || p.header.Get("apns-priority") != priority || p.header.Get("apns-collapse-id") != n.ID {
-			t.Errorf("push %d to %s has %v", i, p.path, p.header)
+		if p.Path != "/3/device/"+phoneToken || p.Header.Get("apns-push-type") != kind || p.Header.Get("apns-priority") != priority || p.Header.Get("apns-collapse-id") != n.ID {
+			t.Errorf("push %d to %s has %v", i, p.Path, p.Header)
 		}
 	}
-	id := func(i int) string { return w.pushes[i].header.Get("apns-id") }
+	id := func(i int) string { return w.Pushes()[i].Header.Get("apns-id") }
 	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 	if !uuid.MatchString(id(0)) || id(0) != id(1) || id(0) == id(2) || res.Provider != id(0) || id(0) == apns.ID(n, "tablet") {
 		t.Errorf("the IDs are %s, %s, %s; the provider says %s", id(0), id(1), id(2), res.Provider)
 	}
-	first, _ := strconv.ParseInt(w.pushes[0].header.Get("apns-expiration"), 10, 64)
-	later, _ := strconv.ParseInt(w.pushes[2].header.Get("apns-expiration"), 10, 64)
+	first, _ := strconv.ParseInt(w.Pushes()[0].Header.Get("apns-expiration"), 10, 64)
+	later, _ := strconv.ParseInt(w.Pushes()[2].Header.Get("apns-expiration"), 10, 64)
 	if left := time.Until(time.Unix(first, 0)); left > time.Hour || left < 50*time.Minute {
 		t.Errorf("it expires in %v, want an hour", left)
 	}
@@ -93,8 +93,8 @@ func TestPush(t *testing.T) {
 		t.Errorf("the app gets %v", v)
 	}
 	long, _ := bodies[2].APS["alert"].(map[string]any)
-	if body, _ := long["body"].(string); len(w.pushes[2].body) < 4000 || !strings.HasSuffix(body, "…") || !utf8.ValidString(body) || strings.ContainsRune(body, utf8.RuneError) {
-		t.Errorf("a long body is sent in %d bytes as %q", len(w.pushes[2].body), body)
+	if body, _ := long["body"].(string); len(w.Pushes()[2].Body) < 4000 || !strings.HasSuffix(body, "…") || !utf8.ValidString(body) || strings.ContainsRune(body, utf8.RuneError) {
+		t.Errorf("a long body is sent in %d bytes as %q", len(w.Pushes()[2].Body), body)
 	}
 	if aps := bodies[3].APS; aps["content-available"] != 1.0 || len(aps) != 1 || bodies[3].Veltrix["op"] != "retract" {
 		t.Errorf("a retraction is %v, %v", aps, bodies[3].Veltrix)
@@ -107,19 +107,19 @@ func TestProviderToken(t *testing.T) {
 	var old atomic.Bool
 	w := newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 		if old.Load() {
-			reason(403, "ExpiredProviderToken")(rw, r)
+			channeltest.APNsReason(403, "ExpiredProviderToken")(rw, r)
 		}
 	})
 	last := ""
 	step := func(what string, pass time.Duration, renewed bool, want delivery.Verdict, alarm bool) {
 		t.Helper()
 		w.pass(pass)
-		before := len(w.pushes)
+		before := len(w.Pushes())
 		res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
-		if res.Verdict != want || res.Alarm != alarm || len(w.pushes) != before+1 {
-			t.Fatalf("%s: %+v in %d requests; want verdict %d, alarm %v, 1 request", what, res, len(w.pushes)-before, want, alarm)
+		if res.Verdict != want || res.Alarm != alarm || len(w.Pushes()) != before+1 {
+			t.Fatalf("%s: %+v in %d requests; want verdict %d, alarm %v, 1 request", what, res, len(w.Pushes())-before, want, alarm)
 		}
-		token := w.pushes[before].bearer
+		token := w.Pushes()[before].Bearer
 		if (token != last) != renewed {
 			t.Fatalf("%s: a new token: %v, want %v", what, token != last, renewed)
 		}
@@ -142,19 +142,19 @@ func TestDevice(t *testing.T) {
 	var w *world
 	w = newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 		w.put(newToken, w.registered) // while APNs answers for the old token
-		reason(410, "Unregistered", time.Now())(rw, r)
+		channeltest.APNsReason(410, "Unregistered", time.Now())(rw, r)
 	})
 	if res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1)); res.Verdict != delivery.Failed || res.Pruned {
 		t.Errorf("a token that was renewed meanwhile: %+v", res)
 	}
 	w.answer = func(rw http.ResponseWriter, r *http.Request) {
 		w.put(newToken, time.Now()) // the same token, registered again
-		reason(410, "Unregistered", time.Now())(rw, r)
+		channeltest.APNsReason(410, "Unregistered", time.Now())(rw, r)
 	}
 	if res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1)); res.Verdict != delivery.Failed || res.Pruned {
 		t.Errorf("a token that was registered again meanwhile: %+v", res)
 	}
-	if got := w.pushes[1].path; got != "/3/device/"+newToken {
+	if got := w.Pushes()[1].Path; got != "/3/device/"+newToken {
 		t.Errorf("the second push went to %s", got)
 	}
 	for _, token := range []string{"", "../../x", "zz", "0a/../1b"} {
@@ -169,15 +169,15 @@ func TestDevice(t *testing.T) {
 	if res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1)); res.Verdict != delivery.Refused || res.Reason != "the device is gone" {
 		t.Errorf("no device: %+v", res)
 	}
-	if len(w.pushes) != 2 {
-		t.Errorf("%d pushes, want 2", len(w.pushes))
+	if len(w.Pushes()) != 2 {
+		t.Errorf("%d pushes, want 2", len(w.Pushes()))
 	}
 }
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, channeltest.Status(200))
-	whole := apns.Config{Key: w.keyText, KeyID: "KEY1234567", Team: "TEAM123456", Topic: "com.example.hunt", Environment: "production"}
+	whole := apns.Config{Key: w.Key, KeyID: "KEY1234567", Team: "TEAM123456", Topic: "com.example.hunt", Environment: "production"}
 	if _, err := apns.New(whole, w.devices); err != nil {
 		t.Fatal(err)
 	}

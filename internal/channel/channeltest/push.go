@@ -19,7 +19,6 @@ import (
 	"io"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,8 +60,16 @@ type browser struct {
 func NewPushService(t testing.TB, public string, http2 bool, answer http.HandlerFunc) *PushService {
 	t.Helper()
 	s := &PushService{public: public, browsers: map[string]*browser{}}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m, err := s.read(r)
+	srv, roots := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // its sender was killed before it had said everything
+		}
+		m, err := s.read(r, body)
+		var said Push
+		if err == nil {
+			said, err = m.push(r)
+		}
 		if err != nil {
 			t.Errorf("a message is not right: %v", err)
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -71,18 +78,24 @@ func NewPushService(t testing.TB, public string, http2 bool, answer http.Handler
 		s.mu.Lock()
 		s.messages = append(s.messages, m)
 		s.mu.Unlock()
-		answer(w, r)
-	}))
-	srv.EnableHTTP2 = http2
-	srv.StartTLS()
-	t.Cleanup(func() {
-		srv.CloseClientConnections()
-		srv.Close()
-	})
-	s.URL = srv.URL
-	s.Roots = x509.NewCertPool()
-	s.Roots.AddCert(srv.Certificate())
+		answer(w, tell(r, said))
+	}), http2)
+	s.URL, s.Roots = srv.URL, roots
 	return s
+}
+
+// push is what a message says, as its page's service worker reads it.
+func (m *Message) push(r *http.Request) (Push, error) {
+	var said struct {
+		Notification, Op, Title string
+		Revision                int
+		InboxOffset             int64 `json:"inbox_offset"`
+	}
+	err := json.Unmarshal(m.Data, &said)
+	return Push{
+		Channel: "webpush", Notification: said.Notification, Revision: said.Revision, Op: said.Op, Title: said.Title,
+		InboxOffset: said.InboxOffset, Device: r.URL.Path,
+	}, err
 }
 
 // Subscribe makes a browser's subscription, as a device of that ID.
@@ -111,7 +124,7 @@ func (s *PushService) Messages() []Message {
 }
 
 // read checks a request and decrypts its message.
-func (s *PushService) read(r *http.Request) (Message, error) {
+func (s *PushService) read(r *http.Request, body []byte) (Message, error) {
 	s.mu.Lock()
 	b := s.browsers[r.URL.Path]
 	s.mu.Unlock()
@@ -123,10 +136,6 @@ func (s *PushService) read(r *http.Request) (Message, error) {
 	}
 	if err := checkVAPID(r.Header.Get("Authorization"), s.public, s.URL, time.Now()); err != nil {
 		return Message{}, fmt.Errorf("authorization: %w", err)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return Message{}, err
 	}
 	data, err := b.decrypt(body)
 	return Message{r.Header.Clone(), data, len(body)}, err

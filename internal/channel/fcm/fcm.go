@@ -42,10 +42,12 @@ type Config struct {
 	Credentials string        // a service account's key, the JSON file's content
 	Timeout     time.Duration // of one attempt, the token's exchange included (10 s)
 
-	// URL, Allow and Roots lead to another FCM, for tests.
+	// URL leads to another FCM, such as a relay; empty is Google's. Allow exempts
+	// networks from the block of addresses that are not public, for it and for
+	// the credentials' token_uri.
 	URL   string
 	Allow []netip.Prefix
-	Roots *x509.CertPool
+	Roots *x509.CertPool // that sign their certificates; nil: the system's
 }
 
 // Channel is a delivery.Channel.
@@ -130,6 +132,12 @@ func (c *Channel) Timeout() time.Duration { return c.timeout }
 
 // Retry implements delivery.Channel: 8 tries within half an hour.
 func (c *Channel) Retry(attempt int) (time.Duration, bool) { return push.Retry(attempt) }
+
+// Prove exchanges the credentials for an access token, and sends nothing.
+func (c *Channel) Prove(ctx context.Context) (delivery.Result, bool) {
+	token, res := c.tokens.get(ctx)
+	return res, token != nil
+}
 
 // Deliver implements delivery.Channel.
 func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Result {

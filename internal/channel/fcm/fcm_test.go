@@ -24,18 +24,18 @@ func TestChannel(t *testing.T) {
 		return newWorld(t, answer).subject()
 	}, []channeltest.Row{
 		{Name: "410", Answer: channeltest.Status(410), Want: failed}, // FCM says 404
-		{Name: "429", Answer: failure(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: time.Minute}},
-		{Name: "unregistered", Answer: failure(404, "NOT_FOUND", "UNREGISTERED"), Want: channeltest.Want{Verdict: delivery.Refused, Pruned: true}},
-		{Name: "404 for another reason", Answer: failure(404, "NOT_FOUND", ""), Want: failed},
-		{Name: "unregistered, but not a 404", Answer: failure(400, "INVALID_ARGUMENT", "UNREGISTERED"), Want: failed},
-		{Name: "invalid argument", Answer: failure(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), Want: refused},
-		{Name: "invalid argument without details", Answer: failure(400, "INVALID_ARGUMENT", ""), Want: refused},
-		{Name: "another sender's token", Answer: failure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Want: channeltest.Want{Verdict: delivery.Refused, Alarm: true}},
-		{Name: "no permission", Answer: failure(403, "PERMISSION_DENIED", ""), Want: alarm},
-		{Name: "unauthenticated", Answer: failure(401, "UNAUTHENTICATED", ""), Want: alarm},
-		{Name: "Apple refuses the app's key", Answer: failure(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), Want: alarm},
-		{Name: "unavailable", Answer: failure(503, "UNAVAILABLE", "UNAVAILABLE"), Want: channeltest.Want{Verdict: delivery.Unknown}},
-		{Name: "internal", Answer: failure(500, "INTERNAL", "INTERNAL"), Want: channeltest.Want{Verdict: delivery.Unknown}},
+		{Name: "429", Answer: channeltest.FCMFailure(429, "RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED"), Want: channeltest.Want{Verdict: delivery.Failed, RetryAfter: time.Minute}},
+		{Name: "unregistered", Answer: channeltest.FCMFailure(404, "NOT_FOUND", "UNREGISTERED"), Want: channeltest.Want{Verdict: delivery.Refused, Pruned: true}},
+		{Name: "404 for another reason", Answer: channeltest.FCMFailure(404, "NOT_FOUND", ""), Want: failed},
+		{Name: "unregistered, but not a 404", Answer: channeltest.FCMFailure(400, "INVALID_ARGUMENT", "UNREGISTERED"), Want: failed},
+		{Name: "invalid argument", Answer: channeltest.FCMFailure(400, "INVALID_ARGUMENT", "INVALID_ARGUMENT"), Want: refused},
+		{Name: "invalid argument without details", Answer: channeltest.FCMFailure(400, "INVALID_ARGUMENT", ""), Want: refused},
+		{Name: "another sender's token", Answer: channeltest.FCMFailure(403, "PERMISSION_DENIED", "SENDER_ID_MISMATCH"), Want: channeltest.Want{Verdict: delivery.Refused, Alarm: true}},
+		{Name: "no permission", Answer: channeltest.FCMFailure(403, "PERMISSION_DENIED", ""), Want: alarm},
+		{Name: "unauthenticated", Answer: channeltest.FCMFailure(401, "UNAUTHENTICATED", ""), Want: alarm},
+		{Name: "Apple refuses the app's key", Answer: channeltest.FCMFailure(401, "UNAUTHENTICATED", "THIRD_PARTY_AUTH_ERROR"), Want: alarm},
+		{Name: "unavailable", Answer: channeltest.FCMFailure(503, "UNAVAILABLE", "UNAVAILABLE"), Want: channeltest.Want{Verdict: delivery.Unknown}},
+		{Name: "internal", Answer: channeltest.FCMFailure(500, "INTERNAL", "INTERNAL"), Want: channeltest.Want{Verdict: delivery.Unknown}},
 	}...)
 }
 
@@ -53,7 +53,7 @@ func TestMessage(t *testing.T) {
 	n.Title, n.Body = "Ein \"Fund\"", strings.Repeat("größer <als> erlaubt ", 400)
 	channeltest.Attempt(t, w.subject(), n)
 
-	first, second := w.messages[0].Message, w.messages[1].Message
+	first, second := w.Messages()[0], w.Messages()[1]
 	want := map[string]string{
 		"notification": n.ID, "revision": "1", "op": "send", "class": "clue", "title": "Title 1", "body": "a \"body\" with ünïcode",
 		"inbox_offset": "7", "event_type": "clue.found", "event_time": n.EventTime.Format(time.RFC3339Nano),
@@ -89,10 +89,10 @@ func TestAccessToken(t *testing.T) {
 	step := func(what string, answer int32, want delivery.Verdict, alarm bool, issued int) {
 		t.Helper()
 		code.Store(answer)
-		before := len(w.messages)
+		before := len(w.Messages())
 		res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
-		if res.Verdict != want || res.Alarm != alarm || len(w.issued) != issued || len(w.messages) != before+1 {
-			t.Fatalf("%s: %+v, %d tokens, %d requests; want verdict %d, alarm %v, %d tokens, 1 request", what, res, len(w.issued), len(w.messages)-before, want, alarm, issued)
+		if res.Verdict != want || res.Alarm != alarm || len(w.Issued()) != issued || len(w.Messages()) != before+1 {
+			t.Fatalf("%s: %+v, %d tokens, %d requests; want verdict %d, alarm %v, %d tokens, 1 request", what, res, len(w.Issued()), len(w.Messages())-before, want, alarm, issued)
 		}
 	}
 	step("the first", 200, delivery.Accepted, false, 1)
@@ -103,11 +103,11 @@ func TestAccessToken(t *testing.T) {
 	step("taken at last", 200, delivery.Accepted, false, 2)
 
 	w = newWorld(t, channeltest.Status(200))
-	w.lifetime = 30 // less than the margin
+	w.Lifetime = 30 // less than the margin
 	channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
 	channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 2))
-	if len(w.issued) != 2 {
-		t.Errorf("%d tokens for two messages, with tokens about to end", len(w.issued))
+	if len(w.Issued()) != 2 {
+		t.Errorf("%d tokens for two messages, with tokens about to end", len(w.Issued()))
 	}
 }
 
@@ -136,13 +136,13 @@ func TestNoAccessToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, channeltest.Status(200))
-			w.exchange = x.exchange
+			w.Exchange = x.exchange
 			res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1))
 			if res.Verdict != delivery.Failed || res.Alarm != x.alarm || res.Unreachable != x.none ||
 				!strings.Contains(res.Reason, x.reason) || strings.Contains(res.Reason, "access-") {
 				t.Errorf("got %+v", res)
 			}
-			if len(w.messages) != 0 {
+			if len(w.Messages()) != 0 {
 				t.Error("a message left without a token")
 			}
 		})
@@ -155,7 +155,7 @@ func TestDevice(t *testing.T) {
 	var w *world
 	w = newWorld(t, func(rw http.ResponseWriter, r *http.Request) {
 		w.put("renewed") // while FCM answers for the old token
-		failure(404, "NOT_FOUND", "UNREGISTERED")(rw, r)
+		channeltest.FCMFailure(404, "NOT_FOUND", "UNREGISTERED")(rw, r)
 	})
 	if res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1)); res.Verdict != delivery.Failed || res.Pruned {
 		t.Errorf("a token that was renewed meanwhile: %+v", res)
@@ -164,7 +164,7 @@ func TestDevice(t *testing.T) {
 	if res := channeltest.Attempt(t, w.subject(), deliverytest.Note("alice", 1)); res.Verdict != delivery.Accepted {
 		t.Errorf("the renewed one: %+v", res)
 	}
-	if got := w.messages[1].Message.Token; got != "renewed" {
+	if got := w.Messages()[1].Token; got != "renewed" {
 		t.Errorf("the second message went to %s", got)
 	}
 	for _, d := range []string{"phone", "nothing"} {
@@ -179,8 +179,8 @@ func TestDevice(t *testing.T) {
 	if targets, err := w.ch.Targets(t.Context(), "alice"); err != nil || len(targets) != 0 {
 		t.Errorf("the targets are %q, %v", targets, err)
 	}
-	if len(w.messages) != 2 {
-		t.Errorf("%d messages, want 2", len(w.messages))
+	if len(w.Messages()) != 2 {
+		t.Errorf("%d messages, want 2", len(w.Messages()))
 	}
 }
 

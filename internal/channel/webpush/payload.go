@@ -99,9 +99,9 @@ func topic(notification string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:24])
 }
 
-// ttl is how long the push service keeps the message for a browser that is
+// TTL is how long the push service keeps the message for a browser that is
 // away, in seconds: until the notification expires, at most four weeks.
-func ttl(n *delivery.Notification, now time.Time) int {
+func TTL(n *delivery.Notification, now time.Time) int {
 	left := push.KeepMax
 	if !n.Expires.IsZero() {
 		left = min(max(n.Expires.Sub(now), 0), push.KeepMax)

@@ -37,7 +37,7 @@ func TestTTL(t *testing.T) {
 		"over":           {now.Add(-time.Minute), 0},
 		"in a long time": {now.Add(1000 * time.Hour), 28 * 24 * 3600},
 	} {
-		if got := ttl(&delivery.Notification{Expires: x.expires}, now); got != x.want {
+		if got := TTL(&delivery.Notification{Expires: x.expires}, now); got != x.want {
 			t.Errorf("%s: %d s, want %d", name, got, x.want)
 		}
 	}

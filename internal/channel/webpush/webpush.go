@@ -117,7 +117,7 @@ func (c *Channel) Deliver(ctx context.Context, a delivery.Attempt) delivery.Resu
 	resp, err := webpushgo.SendNotificationWithContext(ctx, text, to, &webpushgo.Options{ //nolint:bodyclose // the client closed it
 		HTTPClient: c.client, RecordSize: recordSize, Subscriber: c.subject,
 		// Without a TTL, a browser that is away never gets the message.
-		TTL: ttl(a.Notification, a.At), Topic: topic(a.Notification.ID), Urgency: webpushgo.UrgencyNormal,
+		TTL: TTL(a.Notification, a.At), Topic: topic(a.Notification.ID), Urgency: webpushgo.UrgencyNormal,
 		VAPIDPublicKey: c.public, VAPIDPrivateKey: c.private,
 	})
 	if err != nil {

@@ -21,6 +21,14 @@ func TestDevices(t *testing.T) {
 	DevicesSuite(t, func(*testing.T) delivery.Devices { return NewDevices() })
 }
 
+func TestGate(t *testing.T) {
+	t.Parallel()
+	GateSuite(t, func(*testing.T) GateSite {
+		inbox := NewInbox(100, time.Hour)
+		return GateSite{Gate: NewGate(inbox), Inbox: inbox, Forget: func(_ *testing.T, who string) { inbox.Forget(who) }}
+	})
+}
+
 type memorySite struct{ log *Log }
 
 func (m memorySite) Add(_ *testing.T, n *delivery.Notification, partition int32) {

@@ -1,73 +1,20 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Inbox</title>
-<style>
-  :root { color-scheme: light dark; --bg:#f4f5f8; --card:#fff; --ink:#1a1d26; --soft:#545d6e; --line:#dfe3ea; --hue:#5050c8; --on:#fff; --warn:#fff4e0; --lost:#b45309; --live:#15803d }
-  @media (prefers-color-scheme: dark) { :root { --bg:#101218; --card:#191c25; --ink:#eceef4; --soft:#a4adbf; --line:#2d3340; --hue:#a5a5ff; --on:#12131c; --warn:#33270f; --lost:#f0a63c; --live:#4ade80 } }
-  * { box-sizing:border-box }
-  body { margin:0; background:var(--bg); color:var(--ink); font:16px/1.5 system-ui, sans-serif }
-  header, main { max-width:42rem; margin:0 auto; padding:0 1rem }
-  header { display:flex; align-items:center; gap:.4rem .75rem; flex-wrap:wrap; padding-top:1.5rem; padding-bottom:1rem }
-  main { padding-bottom:4rem }
-  h1 { font-size:1.6rem; line-height:1.2; margin:0; letter-spacing:-.02em }
-  #who { color:var(--soft); overflow-wrap:anywhere }
-  #state { margin:0 0 0 auto; font-size:.85rem; color:var(--soft); display:flex; align-items:center; gap:.4rem }
-  #state::before { content:""; width:.6rem; height:.6rem; border-radius:50%; background:var(--lost) }
-  #state.live::before { background:var(--live) }
-  button { font:inherit; font-size:.85rem; font-weight:600; color:var(--on); background:var(--hue); border:1px solid var(--hue); border-radius:.5rem; padding:.35rem .8rem; cursor:pointer }
-  button[aria-disabled=true] { color:var(--soft); background:none; border-color:var(--line); font-weight:400; cursor:default }
-  #older { display:block; margin:1rem auto 0; color:var(--hue); background:none }
-  :focus-visible { outline:3px solid var(--hue); outline-offset:2px }
-  ol { list-style:none; margin:0; padding:0; display:grid; gap:.7rem }
-  li { background:var(--card); border:1px solid var(--line); border-left:4px solid var(--line); border-radius:.7rem; padding:.8rem 1rem }
-  li.fresh { border-left-color:var(--hue) }
-  h2 { font-size:1.05rem; line-height:1.35; margin:0; overflow-wrap:anywhere }
-  .over h2 { color:var(--soft); font-weight:500 }
-  .body { margin:.2rem 0 0; white-space:pre-line; overflow-wrap:anywhere }
-  .about { margin:.4rem 0 0; display:flex; align-items:center; gap:.2rem .8rem; font-size:.8rem; color:var(--soft); flex-wrap:wrap }
-  .new { font-weight:600; color:var(--on); background:var(--hue); border-radius:.4rem; padding:0 .45rem }
-  #notice { margin:0 0 1rem; padding:.7rem 1rem; background:var(--warn); border-left:4px solid var(--lost); border-radius:.7rem; overflow-wrap:anywhere }
-  #notice:empty { display:none }
-  #empty { margin:0; text-align:center; color:var(--soft); padding:4rem 1rem; border:1px dashed var(--line); border-radius:.7rem }
-  .heard { position:absolute; width:1px; height:1px; margin:-1px; overflow:hidden; clip-path:inset(50%); white-space:nowrap }
-  [hidden] { display:none !important }
-  @media (prefers-reduced-motion: no-preference) {
-    li { animation:arrive .25s ease-out }
-    @keyframes arrive { from { opacity:0; transform:translateY(-.4rem) } }
-  }
-</style>
-</head>
-<body>
-<header>
-  <h1>Inbox</h1>
-  <span id="who"></span>
-  <p id="state" role="status">Connecting…</p>
-  <!-- Web Push: the button that turns it on belongs here. -->
-  <button id="ack" type="button" aria-disabled="true">Mark all as seen</button>
-</header>
-<main>
-  <p id="notice" role="status"></p>
-  <p id="empty" hidden>Nothing here yet. New messages appear by themselves.</p>
-  <ol id="list" aria-label="Messages, newest first"></ol>
-  <button id="older" type="button" hidden>Show older messages</button>
-  <p id="news" class="heard" role="status"></p>
-  <noscript>This page needs JavaScript.</noscript>
-</main>
-<script>
 "use strict";
 // The token is in the fragment, which a browser never sends to a server.
+// Without one there may be one that was kept when notifications were turned on.
 const fragment = location.hash.slice(1), named = new URLSearchParams(fragment).get("token");
-const token = named === null ? fragment : named;
+let token = named === null ? fragment : named;
 const $ = id => document.getElementById(id);
 const known = new Map();  // notification → its newest entry, also where it is retracted
 const cards = new Map();  // notification → its card: a revision changes it and its place
 let epoch = null;         // the life of the inbox that is shown, null before the first page
 let cursor = "";          // behind the newest entry that arrived
 let acked = 0, before = "", allowed = false;
-let news = [], drawing = 0, waiting = 0, turn = 0, source = null;
+let me = "";              // whose inbox is shown
+let met = false;          // the inbox was reached, so what is kept here is this participant's
+let unsent = null;        // what was marked as seen and not sent yet, of this life of the inbox
+let closed = "";          // what of it was seen or taken back when cards were closed last
+let news = [], drawing = 0, keeping = 0, waiting = 0, turn = 0, source = null;
+const keptMax = 200;      // entries, for when there is no network
 
 const call = (path, more) => fetch("/v1/inbox" + path,
   { ...more, headers: { Authorization: "Bearer " + token }, signal: AbortSignal.timeout(10_000) }).catch(() => null);
@@ -84,13 +31,52 @@ function state(words, live) {
 // lost says why nothing arrives, in words; what was loaded stays.
 function lost() {
   state(navigator.onLine ? "Connection lost" : "Offline");
-  say("notice", navigator.onLine ? "The inbox cannot be reached. Trying again…"
-    : "You are offline. New messages appear when you are back.");
+  say("notice", (navigator.onLine ? "The inbox cannot be reached. Trying again…"
+    : "You are offline. New messages appear when you are back.") + (asOf ? " These are the messages of " + asOf + "." : ""));
+}
+
+const clock = at => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+
+// recall shows what was kept at an earlier visit with this token. The stream goes
+// on behind it later, as after any loss, so the two never disagree for long.
+let asOf = ""; // when that was, while it is all there is
+async function recall() {
+  const [owner, list, ack] = await Promise.all(["owner", "list", "ack"].map(kept.get));
+  if (!owner || !owner.digest || !list || owner.digest !== await kept.digest(token) || epoch !== null) return;
+  ({ epoch, cursor, before, acked } = list);
+  unsent = ack && ack.epoch === epoch ? ack : null;
+  acked = Math.max(acked, unsent ? unsent.offset : 0);
+  me = owner.participant;
+  asOf = clock(list.at);
+  allowed = true;
+  list.entries.forEach(e => take(e, false));
+  say("who", me);
+}
+
+// keep stores what is shown, in one piece with its cursor.
+async function keep() {
+  keeping = 0;
+  if (!met || epoch === null) return;
+  const newest = [...known.values()].sort((a, b) => b.offset - a.offset), entries = newest.slice(0, keptMax);
+  const rest = newest.length > keptMax ? String(entries[keptMax - 1].offset) : before;
+  await kept.put(me, "list", { epoch, cursor, acked, before: rest, entries, at: Date.now() });
+}
+
+// enter makes what is kept here this participant's. Another's subscription and
+// cards go before the rest: whoever was here before is told nothing more.
+async function enter(participant) {
+  const owner = await kept.get("owner");
+  if (owner && owner.participant !== participant) await pushes.leave();
+  await kept.claim(participant, await kept.digest(token));
+  if (me && me !== participant) forget();
+  me = participant;
+  met = true;
 }
 
 // refused is for answers that another attempt would not change.
 function refused(detail) {
   allowed = false;
+  kept.get("owner").then(o => { if (o && o.token === token) kept.remember(o.participant, ""); });
   state("Not connected");
   say("notice", "This link has expired, or is not valid. Open your inbox with a new one. (" + detail + ")");
   later();
@@ -112,7 +98,7 @@ function later() { if (!drawing) drawing = setTimeout(draw, 0); }
 
 function forget() {
   known.clear();
-  epoch = null; cursor = before = ""; acked = 0; news = [];
+  epoch = null; cursor = before = ""; acked = 0; news = []; unsent = null;
   later();
 }
 
@@ -128,7 +114,7 @@ function fill(card, e) {
   const fresh = e.offset > acked, over = !!e.expires && new Date(e.expires) < new Date();
   card.classList.toggle("fresh", fresh);
   card.classList.toggle("over", over);
-  const about = make("p", "", "about"), at = make("time", new Date(e.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
+  const about = make("p", "", "about"), at = make("time", clock(e.at));
   at.dateTime = e.at;
   if (fresh) about.append(make("span", "New", "new"));
   about.append(at, make("span", e.class));
@@ -157,6 +143,14 @@ function draw() {
   document.title = unread ? `(${unread}) Inbox` : "Inbox";
   if (navigator.setAppBadge) navigator.setAppBadge(unread).catch(() => {}); // it is only for installed pages
   announce();
+  if (!keeping) keeping = setTimeout(keep, 100);
+  // What was seen here or taken back needs no card any more. The browser is asked for
+  // its cards only where that has changed: Chromium can lose one that is being shown
+  // just then.
+  const now = [acked, known.size - shown.length].join();
+  if (now === closed) return;
+  closed = now;
+  pushes.seen(n => { const e = known.get(n.notification); return !!e && (e.op === "retract" || e.offset <= acked); });
 }
 
 function announce() {
@@ -175,24 +169,35 @@ async function start() {
   const mine = ++turn;
   clearTimeout(waiting);
   if (source) source.close();
+  if (!token) token = (await kept.get("owner"))?.token || "";
+  if (mine !== turn) return;
   if (!token) { state("Not connected"); say("notice", "This page needs the link that you were given; it ends in #token=…"); return; }
   const answer = await call("?limit=200");
   const page = answer && await answer.json().catch(() => null);
   if (mine !== turn) return;
   if (page && (answer.status === 401 || answer.status === 403)) { refused(page.detail); return; }
-  if (!page || !answer.ok) { lost(); again(); return; }
+  if (!page || !answer.ok) {
+    if (epoch === null) await recall();
+    if (mine === turn) { lost(); again(); }
+    return;
+  }
+  if (!met) await enter(page.participant);
+  if (mine !== turn) return;
   allowed = true;
+  asOf = "";
   say("notice", "");
-  $("who").textContent = page.participant;
+  say("who", me);
   if (epoch && epoch !== page.epoch) forget();
   if (epoch === null) {
     before = page.next || "";
     cursor = page.epoch ? `${page.epoch}-${page.last}` : "";
     page.entries.forEach(e => take(e, false));
   } // else the stream goes on where it was: what this page holds may leave a gap
-  epoch = page.epoch; acked = page.acked;
+  epoch = page.epoch; acked = Math.max(page.acked, unsent ? unsent.offset : 0);
   later();
   listen();
+  await send();
+  pushes.enter(me);
 }
 
 function again() { clearTimeout(waiting); waiting = setTimeout(start, 2000); }
@@ -206,22 +211,60 @@ function listen() {
     // an answer that is not a stream.
     if (mine.readyState === EventSource.CLOSED) again();
   };
-  mine.addEventListener("notification", m => { cursor = m.lastEventId; take(JSON.parse(m.data), true); });
+  mine.addEventListener("notification", m => {
+    cursor = m.lastEventId;
+    if (!epoch) epoch = cursor.split("-")[0]; // the inbox had none while it was empty
+    take(JSON.parse(m.data), true);
+  });
   mine.addEventListener("resync", () => { forget(); start(); });
+}
+
+// sync takes what lies behind the cursor, at once: a page in the background may
+// have a stream that sleeps. The stream's own copies change nothing.
+async function sync(offset) {
+  if (!met || offset && offset <= Number(cursor.split("-")[1])) return;
+  const life = epoch, answer = await call("?limit=200&after=" + cursor);
+  if (!answer || !answer.ok) return; // the stream's own trouble says so
+  const page = await answer.json();
+  if (life !== epoch || page.resync || page.epoch !== epoch) return;
+  page.entries.forEach(e => take(e, true));
 }
 
 $("ack").onclick = async () => {
   if ($("ack").getAttribute("aria-disabled") === "true") return;
-  const offset = Math.max(...[...known.values()].map(e => e.offset)), life = epoch;
-  const answer = await call("/ack", { method: "POST", body: JSON.stringify({ offset }) });
-  if (!answer || !answer.ok) { say("notice", "That could not be saved. Please try again."); return; }
-  const body = await answer.json();
-  if (life !== epoch) return; // those offsets are not ours any more
-  acked = Math.max(acked, body.acked);
-  say("notice", "");
-  $("news").textContent = "All messages are marked as seen";
+  // Kept before it is sent, so that neither a lost network nor a closed page loses it.
+  unsent = { epoch, offset: Math.max(...[...known.values()].map(e => e.offset)) };
+  const { offset } = unsent, life = epoch, stays = await kept.put(me, "ack", unsent), sent = await send();
+  if (sent === false) { say("notice", "That could not be saved. Please try again."); return; }
+  if (life === epoch) acked = Math.max(acked, offset);
   later();
+  $("news").textContent = "All messages are marked as seen";
+  if (sent) say("notice", "");
+  else say("notice", "You are not connected. That you have seen these is sent when you are back" + (stays ? "." : ", if this page stays open."));
 };
+
+// send sends what was marked as seen. It returns whether it is done, or null where
+// that has to wait: it is tried again when the inbox is reached, and every few
+// seconds. Sent twice it is the same: the inbox never goes back.
+let sending = 0;
+async function send() {
+  clearTimeout(sending);
+  if (!met || epoch === null) return null;
+  const ack = unsent || await kept.get("ack");
+  if (!ack) return true;
+  const settled = () => kept.change(me, "ack", a => a && (a.epoch !== ack.epoch || a.offset > ack.offset) ? a : undefined);
+  if (ack.epoch !== epoch) { await settled(); return true; } // offsets of another life mean nothing here
+  const answer = await call("/ack", { method: "POST", body: JSON.stringify({ offset: ack.offset }) });
+  if (!answer || answer.status >= 500 || answer.status === 429) { sending = setTimeout(send, 5000); return null; }
+  if (answer.status === 401 || answer.status === 403) return null; // the same player's next token sends it
+  if (unsent === ack) unsent = null;
+  await settled();
+  if (!answer.ok) { start(); return false; } // what counts is what the inbox has
+  const body = await answer.json();
+  if (ack.epoch === epoch) acked = Math.max(acked, body.acked);
+  later();
+  return true;
+}
 
 $("older").onclick = async () => {
   const life = epoch, answer = await call("?limit=200&before=" + before);
@@ -235,8 +278,10 @@ $("older").onclick = async () => {
 
 addEventListener("offline", lost);
 addEventListener("online", start);
+navigator.serviceWorker?.addEventListener("message", m => {
+  if (m.data.type !== "sync") return;
+  if (m.data.offset && m.data.offset <= acked) { closed = ""; later(); } // the worker did not know yet
+  sync(m.data.offset);
+});
 addEventListener("hashchange", () => location.reload());
 start();
-</script>
-</body>
-</html>
