@@ -71,14 +71,13 @@ type stream struct {
 	counts     []int64 // events of each participant so far
 	sent, made int64
 	held       map[int]*kgo.Record // by participant: to come after its next
-	last       []*kgo.Record       // a ring of what may be repeated; only where there are copies
+	last       []kgo.Record        // a ring of what may be repeated; only where there are copies
 }
 
 // next sends one record, or two where one was held back; never more than there are.
 func (s *stream) next(fn func(*kgo.Record) error) error {
 	if n := len(s.last); n > 0 && s.random.Float64() < s.copies {
-		of := s.last[s.random.IntN(n)]
-		return s.send(&kgo.Record{Key: of.Key, Value: of.Value, Headers: of.Headers, Partition: of.Partition}, fn)
+		return s.send(repeated(&s.last[s.random.IntN(n)]), fn)
 	}
 	who := s.who()
 	r := s.record(s.made, who, s.counts[who], s.partitions)
@@ -109,10 +108,16 @@ func (s *stream) who() int {
 
 func (s *stream) send(r *kgo.Record, fn func(*kgo.Record) error) error {
 	if s.copies > 0 && len(s.last) < recent {
-		s.last = append(s.last, r)
+		s.last = append(s.last, *repeated(r))
 	} else if s.copies > 0 {
-		s.last[s.sent%recent] = r
+		s.last[s.sent%recent] = *repeated(r)
 	}
 	s.sent++
 	return fn(r)
+}
+
+// repeated returns the same record once more: whoever sends the first one writes
+// into it.
+func repeated(r *kgo.Record) *kgo.Record {
+	return &kgo.Record{Key: r.Key, Value: r.Value, Headers: r.Headers, Partition: r.Partition}
 }
