@@ -56,7 +56,9 @@ func measure(t *testing.T, w *Workload) measured {
 			states[who] = f.New()
 		}
 		var out engine.Outputs
-		f.Apply(states[who], &record, f.Decode(&record), &out)
+		var item engine.Item
+		f.Decode(&record, &item)
+		f.Apply(states[who], &record, &item, &out)
 		for i, n := range out.Fates {
 			m.fates[i] += n
 		}

@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // assigned begins a new ownership of each partition: whatever was known of it
 // is dropped here, because its revocation may never have been reported.
 func (m *Machine) assigned(ids []int32) {
@@ -339,7 +341,8 @@ func (m *Machine) flushed(in Flushed) {
 		return
 	}
 	p.meta.Applied, p.meta.Chain, p.meta.Digest = move.To, move.Chain, move.Digest
-	p.flushes = p.flushes[1:]
+	p.flushes = slices.Delete(p.flushes, 0, 1)
+	m.reuse.keepMove(move)
 	if len(p.flushes) > 0 {
 		m.emit(Flush{p.id, p.epoch, p.flushes[0]})
 	}

@@ -9,7 +9,8 @@ import (
 type Record = wire.Record
 
 // Item is a decoded record. Key names the participant whose state Apply needs;
-// it is empty where the record's fate does not depend on any state.
+// it is empty where the record's fate does not depend on any state. Data is the
+// fold's own.
 type Item struct {
 	Key  string
 	Data any
@@ -25,16 +26,19 @@ type State interface {
 // in the same order give the same outputs and the same encoded states, on any
 // machine and at any time. It is safe for concurrent use.
 type Fold interface {
-	// Decode reads what a record says. It never fails: what cannot be decoded
-	// is an Item whose Apply writes a rejection.
-	Decode(r *Record) Item
+	// Decode reads what a record says into item, and may reuse the Data that it
+	// left there before. It never fails: what cannot be decoded is an Item whose
+	// Apply writes a rejection.
+	Decode(r *Record, item *Item)
 	// New returns the state of a participant who has no events.
 	New() State
-	// Clone returns a copy that Apply may change without touching s.
-	Clone(s State) State
+	// Clone returns a copy of s that Apply may change without touching s. It may
+	// reuse the memory of over, a state that nobody has any more, or nil.
+	Clone(s, over State) State
 	// Apply folds one record into s, in place (nil where Item.Key is empty),
-	// and appends its outputs and counts its fate in out.
-	Apply(s State, r *Record, item Item, out *Outputs)
+	// and appends its outputs and counts its fate in out. Neither keeps anything
+	// of item.Data.
+	Apply(s State, r *Record, item *Item, out *Outputs)
 	// Encode appends the state's bytes to dst: equal states, equal bytes.
 	Encode(dst []byte, s State) []byte
 	// Load is the inverse of Encode.

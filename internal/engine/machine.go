@@ -17,6 +17,7 @@ type Machine struct {
 	partitions map[int32]*partition
 	epochs     uint64 // the last ownership epoch given out
 	cache      cache
+	reuse      reuse
 	batch      *batch
 	scans      []*partition // that wait for their partition to be quiet
 	effects    []Effect

@@ -46,6 +46,8 @@ type Move struct {
 	From, To          int64
 	Chain, Digest     uint64 // at To
 	Values            []KeyValue
+
+	memory []byte // that the values are parts of
 }
 
 // reached reports that the view stands where the move leads.
@@ -66,7 +68,8 @@ type Store interface {
 	// participant without a value is nil.
 	Load(ctx context.Context, partition int32, generation string, keys []string) (Meta, [][]byte, error)
 	// Apply moves the partition by compare-and-set on (token, generation,
-	// From) and returns the position then stored, moved or not.
+	// From) and returns the position then stored, moved or not. It keeps nothing
+	// of the move: the machine writes over it once it has an answer.
 	Apply(ctx context.Context, partition int32, move Move) (Meta, error)
 	// Init replaces the partition's meta old (whose Exists may be false) by
 	// next, and returns the meta then stored, whoever wrote it. Without a

@@ -20,8 +20,8 @@ type run struct {
 	accept  []int64  // positions at which what is asked for may be read
 	touched []*entry // entries with an overlay, in the order of first touch
 	stamp   Stamp    // at to, once folded
-	values  []KeyValue
-	digests []uint64 // parallel to values
+	written arena    // what changed, encoded
+	digests []uint64 // parallel to written.values
 }
 
 func newRun(p *partition) *run {
@@ -47,7 +47,7 @@ func (r *run) add(records []Record) (next int64, ok bool) {
 // keys that have to be loaded.
 func (m *Machine) prepare(r *run) []string {
 	of := m.cache.of(r.p.id)
-	r.items = make([]Item, len(r.records))
+	r.items = m.reuse.decoded(len(r.records))
 	r.entries = make([]*entry, len(r.records))
 	var keys []string
 	// What is asked for has no unacknowledged change, so it reads the same
@@ -58,9 +58,8 @@ func (m *Machine) prepare(r *run) []string {
 		r.accept = append(r.accept, r.p.flushes[i].To)
 	}
 	for i := range r.records {
-		item := m.fold.Decode(&r.records[i])
-		r.items[i] = item
-		if item.Key == "" {
+		item := &r.items[i]
+		if m.fold.Decode(&r.records[i], item); item.Key == "" {
 			continue
 		}
 		e := of[item.Key]
@@ -112,31 +111,27 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 				if e.state == nil {
 					e.overlay = m.fold.New()
 				} else {
-					e.overlay = m.fold.Clone(e.state)
+					e.overlay = m.fold.Clone(e.state, m.reuse.state())
 				}
 				r.touched = append(r.touched, e)
 			}
 			s = e.overlay
 		}
-		m.fold.Apply(s, &r.records[i], r.items[i], out)
+		m.fold.Apply(s, &r.records[i], &r.items[i], out)
 		r.stamp.Chain = chain(r.stamp.Chain, &r.records[i])
 	}
+	m.reuse.keepItems(r.items)
+	r.items = nil
 	m.encodeRun(r)
 }
 
 // encodeRun encodes each touched participant once. One that came out as it
 // went in is not written.
 func (m *Machine) encodeRun(r *run) {
-	var arena []byte
-	ends := make([]int, len(r.touched))
+	a, start := m.reuse.arena(), 0
+	ends := a.encode(m.fold, r.touched)
 	for i, e := range r.touched {
-		arena = m.fold.Encode(arena, e.overlay)
-		ends[i] = len(arena)
-	}
-	r.values = make([]KeyValue, 0, len(r.touched))
-	start := 0
-	for i, e := range r.touched {
-		value := arena[start:ends[i]:ends[i]]
+		value := a.memory[start:ends[i]:ends[i]]
 		start = ends[i]
 		if e.state == nil && bytes.Equal(value, m.empty) {
 			continue
@@ -149,27 +144,31 @@ func (m *Machine) encodeRun(r *run) {
 		if e.state != nil {
 			r.stamp.Digest -= e.digest
 		}
-		r.values = append(r.values, KeyValue{e.key, value})
+		a.values = append(a.values, KeyValue{e.key, value})
 		r.digests = append(r.digests, digest)
 	}
+	r.written = a
 }
 
 // merge makes a run's overlays the state, and moves Redis.
 func (m *Machine) merge(r *run) {
 	p, next := r.p, 0
 	for _, e := range r.touched {
-		if next < len(r.values) && r.values[next].Key == e.key {
-			e.state, e.digest, e.dirtyTo = e.overlay, r.digests[next], r.to
+		over := e.overlay
+		if next < len(r.written.values) && r.written.values[next].Key == e.key {
+			over, e.state = e.state, e.overlay
+			e.digest, e.dirtyTo = r.digests[next], r.to
 			next++
 			m.cache.resize(e)
 		}
 		e.overlay = nil
+		m.reuse.keepState(over)
 		m.cache.touch(e)
 	}
 	p.position, p.stamp = r.to, r.stamp
 	p.flushes = append(p.flushes, Move{
 		Token: m.token, Generation: p.meta.Generation, From: r.from, To: r.to,
-		Chain: r.stamp.Chain, Digest: r.stamp.Digest, Values: r.values,
+		Chain: r.stamp.Chain, Digest: r.stamp.Digest, Values: r.written.values, memory: r.written.memory,
 	})
 	if len(p.flushes) == 1 {
 		m.emit(Flush{p.id, p.epoch, p.flushes[0]})
@@ -179,6 +178,7 @@ func (m *Machine) merge(r *run) {
 // discard drops a run's overlays, and the entries that were never loaded.
 func (m *Machine) discard(r *run) {
 	for _, e := range r.touched {
+		m.reuse.keepState(e.overlay)
 		e.overlay = nil
 	}
 	if m.owned(r.p.id, r.epoch) == nil {

@@ -22,6 +22,7 @@ func BenchmarkRecord(b *testing.B) {
 			f := newFold(hunt.DefaultOrder())
 			s := f.New()
 			var out engine.Outputs
+			var item engine.Item
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -29,7 +30,8 @@ func BenchmarkRecord(b *testing.B) {
 					i, s = 0, f.New()
 				}
 				out.Reset()
-				f.Apply(s, records[i], f.Decode(records[i]), &out)
+				f.Decode(records[i], &item)
+				f.Apply(s, records[i], &item, &out)
 			}
 		}
 	}

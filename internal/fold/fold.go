@@ -52,19 +52,21 @@ type decoded struct {
 }
 
 // Decode implements engine.Fold.
-func (f *Fold) Decode(r *engine.Record) engine.Item {
-	d := &decoded{partition: r.Partition}
+func (f *Fold) Decode(r *engine.Record, item *engine.Item) {
+	d, ok := item.Data.(*decoded)
+	if !ok {
+		d = new(decoded)
+		item.Data = d
+	}
+	item.Key, d.partition = "", r.Partition
 	d.rejection = wire.DecodeEvent(r, f.schema, &d.event)
 	if d.rejection != nil {
-		// Refused where it is, whatever its key: nothing of it would be any
-		// better on another partition.
-		return engine.Item{Data: d}
+		return // refused where it is, whatever its key: nothing of it would be any better on another partition
 	}
 	d.partition = wire.PartitionFor(r.Key, f.partitions)
-	if d.partition != r.Partition {
-		return engine.Item{Data: d}
+	if d.partition == r.Partition {
+		item.Key = d.event.Participant
 	}
-	return engine.Item{Key: d.event.Participant, Data: d}
 }
 
 // state is a participant as the engine keeps one: the history, and the offset
@@ -86,9 +88,15 @@ func (f *Fold) fresh() *state { return &state{History: participant.NewHistory(f.
 func (f *Fold) New() engine.State { return f.fresh() }
 
 // Clone implements engine.Fold.
-func (f *Fold) Clone(s engine.State) engine.State {
+func (f *Fold) Clone(s, over engine.State) engine.State {
 	st := s.(*state)
-	return &state{st.History.Clone(), st.asOf, st.sequences.Clone()}
+	c, ok := over.(*state)
+	if !ok {
+		c = &state{History: new(participant.History)}
+	}
+	c.Become(st.History)
+	c.asOf, c.sequences = st.asOf, st.sequences.Clone()
+	return c
 }
 
 // Encode implements engine.Fold.
@@ -108,7 +116,7 @@ func (f *Fold) Load(b []byte) (engine.State, error) {
 
 // Apply implements engine.Fold. An item may be applied again, to another copy
 // of the state: nothing in it changes.
-func (f *Fold) Apply(s engine.State, r *engine.Record, item engine.Item, out *engine.Outputs) {
+func (f *Fold) Apply(s engine.State, r *engine.Record, item *engine.Item, out *engine.Outputs) {
 	d := item.Data.(*decoded)
 	switch {
 	case d.rejection != nil:

@@ -160,12 +160,13 @@ func TestReroute(t *testing.T) {
 	f := newFold(hunt.DefaultOrder())
 	r := set(finding(41, "a", 0, "oak", 5), "x-own", "kept")
 	r.Partition = (home + 3) % partitions
-	item := f.Decode(r)
+	var item engine.Item
+	f.Decode(r, &item)
 	if item.Key != "" {
 		t.Fatal("a record on the wrong partition asks for a state there")
 	}
 	var out engine.Outputs
-	f.Apply(nil, r, item, &out)
+	f.Apply(nil, r, &item, &out)
 	if len(out.List) != 1 || out.Fates[participant.Rerouted] != 1 {
 		t.Fatalf("%+v", out)
 	}
@@ -225,13 +226,13 @@ func TestItemsMayBeAppliedAgain(t *testing.T) {
 	records, _ := everyFate()
 	items := make([]engine.Item, len(records))
 	for i, r := range records {
-		items[i] = f.Decode(r)
+		f.Decode(r, &items[i])
 	}
 	run := func() ([]byte, string) {
 		s := f.New()
 		var out engine.Outputs
 		for i, r := range records {
-			f.Apply(s, r, items[i], &out)
+			f.Apply(s, r, &items[i], &out)
 		}
 		return f.Encode(nil, s), fmt.Sprintf("%q %v", out.List, out.Fates)
 	}
@@ -260,9 +261,11 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			s := f.New()
 			var out engine.Outputs
+			var item engine.Item
 			for j := range 200 {
 				r := finding(int64(j), fmt.Sprint(j), int64(j^5)*second, fmt.Sprint("c", j%9), j)
-				f.Apply(s, r, f.Decode(r), &out)
+				f.Decode(r, &item)
+				f.Apply(s, r, &item, &out)
 			}
 			results[i] = f.Encode(nil, s)
 		})

@@ -19,6 +19,7 @@ type Oracle struct {
 	partition int32
 	next      int64 // the offset expected next, or -1 before the first
 	states    map[string]*state
+	item      engine.Item
 	out       engine.Outputs
 	fates     [participant.FateCount]int64
 }
@@ -62,9 +63,9 @@ func (o *Oracle) Feed(r *wire.Record) ([]engine.Output, error) {
 	}
 	o.next = r.Offset + 1
 	o.out.Reset()
-	item := o.fold.Decode(r)
+	o.fold.Decode(r, &o.item)
 	var of engine.State
-	if item.Key != "" {
+	if item := &o.item; item.Key != "" {
 		s, ok := o.states[item.Key]
 		if !ok {
 			s = o.fold.fresh()
@@ -72,7 +73,7 @@ func (o *Oracle) Feed(r *wire.Record) ([]engine.Output, error) {
 		}
 		of = s
 	}
-	o.fold.Apply(of, r, item, &o.out)
+	o.fold.Apply(of, r, &o.item, &o.out)
 	for fate, n := range o.out.Fates {
 		o.fates[fate] += n
 	}

@@ -67,13 +67,14 @@ type outcome struct {
 func play(t *rapid.T, f *fold.Fold, records []*wire.Record, boundary func() int) outcome {
 	o := outcome{shown: map[string]notice{}}
 	revisions := map[string]int{}
-	s := f.New()
+	s, over := f.New(), f.New()
 	var out engine.Outputs
+	var item engine.Item
 	settle := record(int64(len(records)), "the last", "tick", 3600*second, `{}`)
 	for _, r := range append(slices.Clone(records), settle) {
 		switch boundary() {
 		case 1:
-			s = f.Clone(s)
+			s, over = f.Clone(s, over), s
 		case 2:
 			back, err := f.Load(f.Encode(nil, s))
 			if err != nil {
@@ -82,8 +83,8 @@ func play(t *rapid.T, f *fold.Fold, records []*wire.Record, boundary func() int)
 			s = back
 		}
 		out.Reset()
-		item := f.Decode(r)
-		f.Apply(s, r, item, &out)
+		f.Decode(r, &item)
+		f.Apply(s, r, &item, &out)
 		o.applied += int(out.Fates[participant.Applied])
 		if bad := 1 - out.Fates[participant.Applied] - out.Fates[participant.Duplicate] - out.Fates[participant.Late]; bad != 0 {
 			t.Fatalf("record %d: %s", r.Offset, last(&out))
@@ -188,7 +189,8 @@ func withoutOffset(t *rapid.T, f *fold.Fold, stored []byte) []byte {
 }
 
 // TestOracleAgreesWithBatches folds the same records record by record and, as
-// the engine does, in batches on clones of decoded states, some of them twice.
+// the engine does, in batches on clones of decoded states, some of them twice, in
+// the memory of those before.
 func TestOracleAgreesWithBatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		order := hunt.DefaultOrder()
@@ -207,6 +209,8 @@ func TestOracleAgreesWithBatches(t *testing.T) {
 			}
 		}
 		state, got := f.Encode(nil, f.New()), []string(nil)
+		var item engine.Item
+		var over engine.State
 		for rest := arriving; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "batch")
 			var out engine.Outputs
@@ -217,9 +221,11 @@ func TestOracleAgreesWithBatches(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s = f.Clone(s)
+				s = f.Clone(s, over)
+				over = s
 				for _, r := range rest[:n] {
-					f.Apply(s, r, f.Decode(r), &out)
+					f.Decode(r, &item)
+					f.Apply(s, r, &item, &out)
 				}
 				next = f.Encode(nil, s)
 			}

@@ -69,11 +69,12 @@ func set(r *wire.Record, key, value string) *wire.Record {
 func step(t testing.TB, f *fold.Fold, s engine.State, r *wire.Record, out *engine.Outputs) participant.Fate {
 	t.Helper()
 	before := out.Fates
-	item := f.Decode(r)
+	var item engine.Item
+	f.Decode(r, &item)
 	if item.Key == "" {
 		s = nil // the fold must not need it
 	}
-	f.Apply(s, r, item, out)
+	f.Apply(s, r, &item, out)
 	fate := participant.FateCount
 	for i := range out.Fates {
 		switch out.Fates[i] - before[i] {

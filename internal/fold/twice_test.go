@@ -43,7 +43,9 @@ func TestRow37FoldedTwice(t *testing.T) {
 				}
 			}
 			var out engine.Outputs
-			f.Apply(s, r, f.Decode(r), &out)
+			var item engine.Item
+			f.Decode(r, &item)
+			f.Apply(s, r, &item, &out)
 			states = append(states, f.Encode(nil, s))
 			outputs = append(outputs, fmt.Appendf(nil, "%q %v", out.List, out.Fates))
 		}

@@ -74,7 +74,10 @@ type Event struct {
 	TypeIndex int
 	// Fields holds the data by Schema.Types[TypeIndex].Fields; an absent
 	// optional field is the zero Value.
-	Fields  []Value
+	Fields []Value
+	// Packed is the same as the tail keeps it; where it is empty, the fold packs
+	// the fields of an event that it accepts.
+	Packed  Packed
 	Arrival Arrival
 }
 

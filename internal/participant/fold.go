@@ -36,6 +36,7 @@ type Outcome struct {
 	Held []int
 
 	undo, state []Value
+	fields      []Value // of an entry that is folded again
 	occurrence  Occurrence
 	notices     []Notice
 	emissions   []Emission
@@ -65,8 +66,8 @@ func (o *Outcome) refuse(fate Fate, reason string) bool {
 }
 
 // Apply folds e into h, in place, and says in out what became of it. On any
-// fate but Applied, h is as it was. On Applied, h keeps e.Fields: the caller
-// does not change them afterwards.
+// fate but Applied, h is as it was. On Applied, h keeps e.Packed, and texts of
+// e.Fields: their memory, but not the slice itself.
 func (f *Fold) Apply(h *History, e *Event, out *Outcome) {
 	out.reset()
 	if !f.admit(h, e, out) {
@@ -131,7 +132,7 @@ func (f *Fold) floorText(h *History) string {
 func (f *Fold) extend(h *History, e *Event, out *Outcome) bool {
 	out.undo = append(out.undo[:0], h.Head...)
 	entry := entryOf(e)
-	if err := f.step(h.Head, e.Participant, &entry, out); err != nil {
+	if err := f.step(h.Head, e.Participant, &entry, e.Fields, out); err != nil {
 		copy(h.Head, out.undo)
 		return out.fail(err)
 	}
@@ -190,9 +191,13 @@ func (o *Outcome) fail(err error) bool {
 
 func entryOf(e *Event) Entry {
 	t := Entry{Stamp: e.Stamp(), Content: e.Content, TypeIndex: int32(e.TypeIndex)}
-	if e.TypeIndex >= 0 {
-		t.Fields = e.Fields
+	if e.TypeIndex < 0 {
+		return t
 	}
+	if e.Packed == "" {
+		e.Packed = Pack(e.Fields)
+	}
+	t.Fields = e.Packed
 	return t
 }
 

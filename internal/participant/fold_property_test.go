@@ -111,7 +111,6 @@ func plain(h *participant.History) *participant.History {
 			}
 		}
 		h.Tail[i].Emitted = kept
-		h.Tail[i].Fields = slices.Clone(h.Tail[i].Fields)
 	}
 	if len(h.Tail) == 0 {
 		h.Tail = nil

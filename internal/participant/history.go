@@ -25,8 +25,8 @@ type History struct {
 	Tail []Entry
 }
 
-// Entry is one event of the tail. Fields and Emitted are immutable: whoever
-// changes them replaces the slice, so that clones may share it.
+// Entry is one event of the tail. Emitted is immutable: whoever changes it
+// replaces the slice, so that clones may share it.
 type Entry struct {
 	Stamp   Stamp
 	Content uint64
@@ -35,7 +35,7 @@ type Entry struct {
 	// Failed says that the event has no effect, because its step fails where
 	// it stands now.
 	Failed  bool
-	Fields  []Value
+	Fields  Packed     // empty for a type unknown there, and for one without any
 	Emitted []Emission // by ascending Key
 }
 
@@ -64,22 +64,32 @@ func (h *History) Fresh() bool { return h.Newest == math.MinInt64 }
 // Clone returns a copy that may change without touching h. Collections, fields
 // and emissions are shared, because nobody changes them in place.
 func (h *History) Clone() *History {
-	c := *h
-	c.Base = slices.Clone(h.Base)
-	c.Head = slices.Clone(h.Head)
-	c.Ring = slices.Clone(h.Ring)
-	if n := len(h.Tail); n > 0 {
-		// A clone is made to be changed: leave room for what comes next.
-		c.Tail = append(make([]Entry, 0, n+2+n/4), h.Tail...)
+	c := new(History)
+	c.Become(h)
+	return c
+}
+
+// Become makes h a copy of another one, in the memory that it has.
+func (h *History) Become(of *History) {
+	tail := h.Tail
+	if n := len(of.Tail); cap(tail) < n {
+		tail = make([]Entry, 0, n+2+n/4) // a copy is made to be changed: leave room for what comes next
 	}
-	return &c
+	used := len(tail)
+	tail = append(tail[:0], of.Tail...)
+	clear(tail[len(tail):max(used, len(tail))]) // of what it was, nothing is held back
+	*h = History{
+		Base: append(h.Base[:0], of.Base...), Head: append(h.Head[:0], of.Head...),
+		Floor: of.Floor, Newest: of.Newest,
+		Ring: append(h.Ring[:0], of.Ring...), Tail: tail,
+	}
 }
 
 // Sizes in memory, in bytes, on a 64-bit machine.
 const (
 	historyBytes    = 192
 	valueBytes      = 40
-	entryBytes      = 96
+	entryBytes      = 80
 	emissionBytes   = 24
 	stringBytes     = 16
 	collectionBytes = 48
@@ -103,10 +113,7 @@ func (h *History) Bytes() int {
 	}
 	for i := range h.Tail {
 		t := &h.Tail[i]
-		n += valueBytes*len(t.Fields) + emissionBytes*len(t.Emitted)
-		for j := range t.Fields {
-			n += t.Fields[j].outside()
-		}
+		n += len(t.Fields) + emissionBytes*len(t.Emitted)
 	}
 	return n
 }

@@ -16,7 +16,7 @@ func (f *Fold) insert(h *History, e *Event, at int, out *Outcome) bool {
 		f.replay(out.state, e.Participant, &h.Tail[i], out)
 	}
 	entry := entryOf(e)
-	if err := f.step(out.state, e.Participant, &entry, out); err != nil {
+	if err := f.step(out.state, e.Participant, &entry, e.Fields, out); err != nil {
 		return out.fail(err) // only the scratch state has changed
 	}
 	out.hold()
@@ -37,7 +37,7 @@ func (f *Fold) replay(state []Value, who string, t *Entry, out *Outcome) {
 		return
 	}
 	out.undo = append(out.undo[:0], state...)
-	if f.step(state, who, t, out) != nil {
+	if f.step(state, who, t, f.unpack(t, out), out) != nil {
 		copy(state, out.undo)
 	}
 }
@@ -46,7 +46,7 @@ func (f *Fold) replay(state []Value, who string, t *Entry, out *Outcome) {
 // what that changes in its notifications.
 func (f *Fold) reconsider(state []Value, who string, t *Entry, out *Outcome) {
 	out.undo = append(out.undo[:0], state...)
-	err := f.step(state, who, t, out)
+	err := f.step(state, who, t, f.unpack(t, out), out)
 	if err != nil {
 		copy(state, out.undo)
 		out.notices = out.notices[:0]
@@ -55,9 +55,20 @@ func (f *Fold) reconsider(state []Value, who string, t *Entry, out *Outcome) {
 	t.Emitted = f.announce(who, t, out)
 }
 
-// step applies an entry to state and leaves its notices in out, by ascending
-// key. On error, state and notices are to be discarded.
-func (f *Fold) step(state []Value, who string, t *Entry, out *Outcome) error {
+// unpack returns an entry's fields, valid until the next call.
+func (f *Fold) unpack(t *Entry, out *Outcome) []Value {
+	if t.TypeIndex < 0 {
+		return nil
+	}
+	n := len(f.schema.Types[t.TypeIndex].Fields)
+	out.fields = slices.Grow(out.fields[:0], n)[:n]
+	t.Fields.Unpack(out.fields)
+	return out.fields
+}
+
+// step applies an entry with its fields to state and leaves its notices in out, by
+// ascending key. On error, state and notices are to be discarded.
+func (f *Fold) step(state []Value, who string, t *Entry, fields []Value, out *Outcome) error {
 	out.notices, out.occurrence.Held = out.notices[:0], out.occurrence.Held[:0]
 	if t.TypeIndex < 0 {
 		return nil
@@ -66,7 +77,7 @@ func (f *Fold) step(state []Value, who string, t *Entry, out *Outcome) error {
 		Participant: who,
 		Time:        t.Stamp.Time,
 		TypeIndex:   int(t.TypeIndex),
-		Fields:      t.Fields,
+		Fields:      fields,
 		Held:        out.occurrence.Held[:0],
 	}
 	var err error

@@ -38,6 +38,9 @@ type sequence struct{ source, number uint64 }
 // whether it goes on by one. One that is no decimal number is passed over, and
 // the first of a source is where its count begins.
 func (s *Sequences) Note(source, text string) Break {
+	if text == "" {
+		return NoBreak
+	}
 	number, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return NoBreak

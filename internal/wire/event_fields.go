@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"github.com/veltrix/veltrix/internal/participant"
@@ -36,27 +35,8 @@ func readFields(s *scanner, t *participant.EventType, e *participant.Event) *Pro
 		clear(r.values)
 		return r.p
 	}
-	r.copyTexts(s.b)
+	e.Packed = participant.Pack(r.values)
 	return nil
-}
-
-// copyTexts replaces the places of strings by copies, all in one allocation.
-func (r *fieldReader) copyTexts(data []byte) {
-	total := int64(0)
-	for i := range r.values {
-		if v := &r.values[i]; v.Kind == participant.KindString {
-			total += v.Int&math.MaxUint32 - v.Int>>32
-		}
-	}
-	var b strings.Builder
-	b.Grow(int(total))
-	for i := range r.values {
-		if v := &r.values[i]; v.Kind == participant.KindString && v.Int != 0 {
-			start := b.Len()
-			b.Write(data[v.Int>>32 : v.Int&math.MaxUint32])
-			v.Str, v.Int = b.String()[start:], 0
-		}
-	}
 }
 
 // object reads the data; it is false where the text is malformed.
@@ -93,13 +73,12 @@ func (r *fieldReader) object(s *scanner) bool {
 		if t.kind == 'n' {
 			continue // null says the same as leaving the field out
 		}
-		end := s.at - 1 // of a string
 		if t.kind == '"' && t.escaped {
 			if t.raw, ok = appendUnescaped(make([]byte, 0, len(t.raw)), t.raw); !ok {
 				return s.fail("the field " + f.Name + " holds half of a surrogate pair")
 			}
 		}
-		if r.p == nil && !r.set(&r.values[at], f, &t, end) {
+		if r.p == nil && !r.set(&r.values[at], f, &t) {
 			r.refuse("data."+f.Name, "its field "+f.Name+" must be "+wanted(f)+", got "+t.excerpt())
 		}
 	}
@@ -142,9 +121,9 @@ func (r *fieldReader) missing() {
 	}
 }
 
-// set stores one value; it is false where the field does not take it. A string
-// without escapes leaves its place in the data, start<<32 | end, in v.Int.
-func (r *fieldReader) set(v *participant.Value, f *participant.Field, t *token, end int) bool {
+// set stores one value; it is false where the field does not take it. A text is
+// left where it stands, in the memory of the record: packing moves it.
+func (r *fieldReader) set(v *participant.Value, f *participant.Field, t *token) bool {
 	switch f.Kind {
 	case participant.KindInt:
 		n, ok := t.integer()
@@ -176,7 +155,7 @@ func (r *fieldReader) set(v *participant.Value, f *participant.Field, t *token, 
 		}
 		v.Int = us
 	case participant.KindString:
-		if t.kind != '"' || !setText(v, f, t, end) {
+		if t.kind != '"' || !setText(v, f, t) {
 			return false
 		}
 	default:
@@ -186,7 +165,7 @@ func (r *fieldReader) set(v *participant.Value, f *participant.Field, t *token, 
 	return true
 }
 
-func setText(v *participant.Value, f *participant.Field, t *token, end int) bool {
+func setText(v *participant.Value, f *participant.Field, t *token) bool {
 	if f.BytesMax > 0 && len(t.raw) > f.BytesMax {
 		return false
 	}
@@ -199,11 +178,7 @@ func setText(v *participant.Value, f *participant.Field, t *token, end int) bool
 		}
 		return false
 	}
-	if t.escaped {
-		v.Str = string(t.raw)
-		return true
-	}
-	v.Int = int64(end-len(t.raw))<<32 | int64(end)
+	v.Str = unsafe.String(unsafe.SliceData(t.raw), len(t.raw))
 	return true
 }
 

@@ -22,7 +22,8 @@ import (
 //
 //	entry    uvarint µs after the one before (the first: after the floor),
 //	         16 bytes hash, 8 bytes content, uvarint type+1 with the failed flag
-//	         in the lowest bit, a value per field of the type, uvarint
+//	         in the lowest bit, a value per field of the type as in
+//	         participant.Packed, uvarint
 //	         emissions, each: uvarint key minus the one before (the first: the
 //	         key), uvarint revision with the retracted flag in the lowest bit,
 //	         8 bytes content
@@ -87,7 +88,7 @@ func AppendState(dst []byte, h *participant.History, s *participant.Schema) []by
 	}
 	last := h.Floor.Time
 	for i := range h.Tail {
-		if t := &h.Tail[i]; t.TypeIndex >= 0 && len(t.Fields) != len(s.Types[t.TypeIndex].Fields) {
+		if t := &h.Tail[i]; t.TypeIndex >= 0 && (t.Fields == "") != (len(s.Types[t.TypeIndex].Fields) == 0) {
 			panic("wire: an event of type " + s.Types[t.TypeIndex].Name + " without its fields is in the state")
 		}
 		dst = appendEntry(dst, &h.Tail[i], last)
@@ -108,9 +109,7 @@ func appendEntry(dst []byte, t *participant.Entry, last int64) []byte {
 	dst = appendIdentity(dst, t.Stamp.Hash)
 	dst = binary.LittleEndian.AppendUint64(dst, t.Content)
 	dst = binary.AppendUvarint(dst, uint64(t.TypeIndex+1)<<1|bit(t.Failed))
-	for i := range t.Fields {
-		dst = appendValue(dst, &t.Fields[i])
-	}
+	dst = append(dst, t.Fields...)
 	dst = binary.AppendUvarint(dst, uint64(len(t.Emitted)))
 	key := uint32(0)
 	for i := range t.Emitted {
@@ -129,21 +128,10 @@ func appendIdentity(dst []byte, id participant.Identity) []byte {
 }
 
 func appendValue(dst []byte, v *participant.Value) []byte {
-	dst = append(dst, byte(v.Kind))
-	switch v.Kind {
-	case participant.KindInt, participant.KindTime:
-		return binary.AppendVarint(dst, v.Int)
-	case participant.KindBool:
-		return append(dst, byte(bit(v.Int != 0)))
-	case participant.KindDouble:
-		return binary.LittleEndian.AppendUint64(dst, uint64(v.Int))
-	case participant.KindString:
-		dst = binary.AppendUvarint(dst, uint64(len(v.Str)))
-		return append(dst, v.Str...)
-	case participant.KindSet, participant.KindMap:
-		return appendCollection(dst, v.Coll, v.Kind == participant.KindMap)
+	if v.Kind == participant.KindSet || v.Kind == participant.KindMap {
+		return appendCollection(append(dst, byte(v.Kind)), v.Coll, v.Kind == participant.KindMap)
 	}
-	return dst
+	return participant.AppendPacked(dst, v)
 }
 
 func appendCollection(dst []byte, c *participant.Collection, isMap bool) []byte {
@@ -287,9 +275,12 @@ func (r *stateReader) fields(t *participant.Entry, fields []participant.Field) {
 		}
 		return
 	}
-	t.Fields = make([]participant.Value, len(fields))
+	from := r.at
 	for i := range fields {
-		t.Fields[i] = r.value(fields[i].Kind, fields[i].Name)
+		r.scalar(fields[i].Kind, fields[i].Name)
+	}
+	if r.err == nil {
+		t.Fields = participant.Packed(r.b[from:r.at])
 	}
 }
 

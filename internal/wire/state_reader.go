@@ -110,15 +110,25 @@ func (r *stateReader) count(size int) int {
 
 // value reads a value of that kind, or an absent one where that is allowed.
 func (r *stateReader) value(want participant.Kind, name string) participant.Value {
+	v, text := r.scalar(want, name)
+	v.Str = string(text)
+	if v.Kind == participant.KindSet || v.Kind == participant.KindMap {
+		v.Coll = r.collection(v.Kind == participant.KindMap)
+	}
+	return v
+}
+
+// scalar reads a value up to a collection's members, and a text where it stands.
+func (r *stateReader) scalar(want participant.Kind, name string) (v participant.Value, text []byte) {
 	kind := participant.Kind(r.byte())
 	if r.err != nil || kind == participant.KindNone {
-		return participant.Value{}
+		return participant.Value{}, nil
 	}
 	if kind != want {
 		r.failf("has a value of kind %d for %s; the rules declare %s", kind, name, want)
-		return participant.Value{}
+		return participant.Value{}, nil
 	}
-	v := participant.Value{Kind: kind}
+	v.Kind = kind
 	switch kind {
 	case participant.KindInt, participant.KindTime:
 		v.Int = r.varint()
@@ -130,11 +140,9 @@ func (r *stateReader) value(want participant.Kind, name string) participant.Valu
 	case participant.KindDouble:
 		v.Int = int64(r.fixed())
 	case participant.KindString:
-		v.Str = string(r.take(r.count(1)))
-	case participant.KindSet, participant.KindMap:
-		v.Coll = r.collection(kind == participant.KindMap)
+		text = r.take(r.count(1))
 	}
-	return v
+	return v, text
 }
 
 // collection reads a set or a map. Its keys share one string.

@@ -20,24 +20,29 @@ type state struct{ count, hash uint64 }
 func (*state) Bytes() int { return 16 }
 
 // Decode implements engine.Fold.
-func (Fold) Decode(r *engine.Record) engine.Item {
-	if strings.HasPrefix(string(r.Value), "poison") {
-		return engine.Item{}
+func (Fold) Decode(r *engine.Record, item *engine.Item) {
+	item.Key = ""
+	if !strings.HasPrefix(string(r.Value), "poison") {
+		item.Key = string(r.Key)
 	}
-	return engine.Item{Key: string(r.Key)}
 }
 
 // New implements engine.Fold.
 func (Fold) New() engine.State { return &state{} }
 
-// Clone implements engine.Fold.
-func (Fold) Clone(s engine.State) engine.State {
-	c := *s.(*state)
-	return &c
+// Clone implements engine.Fold. It writes over what is over, so that one that is
+// not over after all shows.
+func (Fold) Clone(s, over engine.State) engine.State {
+	c, ok := over.(*state)
+	if !ok {
+		c = new(state)
+	}
+	*c = *s.(*state)
+	return c
 }
 
 // Apply implements engine.Fold.
-func (Fold) Apply(s engine.State, r *engine.Record, item engine.Item, out *engine.Outputs) {
+func (Fold) Apply(s engine.State, r *engine.Record, item *engine.Item, out *engine.Outputs) {
 	if item.Key == "" {
 		out.Fates[participant.Malformed]++
 		out.List = append(out.List, output(engine.Rejected, r, "rejected"))

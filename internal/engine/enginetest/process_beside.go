@@ -81,7 +81,7 @@ func (pr *process) write(e engine.Effect, done func(engine.Input)) error {
 	case w.chance(25, "write not sent"):
 		return nil
 	case len(w.wire) < 8 && w.chance(15, "write delayed"):
-		w.wire = append(w.wire, flight{from: pr, effect: e})
+		w.wire = append(w.wire, flight{from: pr, effect: sent(e)})
 		return nil // until it times out, and is sent again
 	}
 	in, err := w.serve(e)

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -67,7 +68,7 @@ func (w *world) move(p int32, m engine.Move) engine.Meta {
 	}
 	w.history[p] = append(w.history[p], v.clone())
 	for _, kv := range m.Values {
-		v.values[m.Generation+"/"+kv.Key] = kv.Value
+		v.values[m.Generation+"/"+kv.Key] = bytes.Clone(kv.Value) // the machine writes over its own
 	}
 	v.meta.Applied, v.meta.Chain, v.meta.Digest = m.To, m.Chain, m.Digest
 	return v.seen(keys...)
@@ -128,6 +129,20 @@ type flight struct {
 	from   *process
 	effect engine.Effect
 	txn    *transaction // instead of an effect: the second half of its commit
+}
+
+// sent is an effect as its request holds it: what the machine writes over once it
+// has an answer, is in flight as it was.
+func sent(e engine.Effect) engine.Effect {
+	flush, ok := e.(engine.Flush)
+	if !ok {
+		return e
+	}
+	flush.Move.Values = slices.Clone(flush.Move.Values)
+	for i := range flush.Move.Values {
+		flush.Move.Values[i].Value = bytes.Clone(flush.Move.Values[i].Value)
+	}
+	return flush
 }
 
 // land lets a request in flight arrive. Its sender gets the answer only if it

@@ -278,7 +278,8 @@ func (w *world) fold(p int32, to int64) *oracle {
 	o := w.oracle[p]
 	for ; o.next < to; o.next++ {
 		r := &w.logs[p].records[o.next]
-		item := (Fold{}).Decode(r)
+		var item engine.Item
+		(Fold{}).Decode(r, &item)
 		after := maps.Clone(o.history[o.next])
 		var s engine.State
 		if item.Key != "" {
@@ -287,7 +288,7 @@ func (w *world) fold(p int32, to int64) *oracle {
 			}
 		}
 		var out engine.Outputs
-		(Fold{}).Apply(s, r, item, &out)
+		(Fold{}).Apply(s, r, &item, &out)
 		if item.Key != "" {
 			o.states[item.Key] = s
 			if enc := string((Fold{}).Encode(nil, s)); enc != string((Fold{}).Encode(nil, (Fold{}).New())) {

@@ -1,0 +1,95 @@
+package engine
+
+import "slices"
+
+// reuse keeps the memory of what is over for what comes next, so that a record
+// allocates nothing of the engine's in the steady state. Nothing is read again
+// that is kept here.
+type reuse struct {
+	states []State  // from before a commit, or of a batch that was dropped
+	items  [][]Item // of runs that were folded
+	arenas []arena  // of moves that Redis acknowledged
+}
+
+// What is kept at most: what two batches of a usual machine leave.
+const (
+	statesKept = 50_000
+	slicesKept = 64
+)
+
+// arena is the memory of a move's values.
+type arena struct {
+	values []KeyValue
+	memory []byte
+}
+
+// state returns the memory of a state that nobody has any more, or nil.
+func (u *reuse) state() State {
+	n := len(u.states)
+	if n == 0 {
+		return nil
+	}
+	s := u.states[n-1]
+	u.states[n-1], u.states = nil, u.states[:n-1]
+	return s
+}
+
+func (u *reuse) keepState(s State) {
+	if s != nil && len(u.states) < statesKept {
+		u.states = append(u.states, s)
+	}
+}
+
+// decoded returns n items, which hold what Decode may write over.
+func (u *reuse) decoded(n int) []Item {
+	var items []Item
+	if k := len(u.items); k > 0 {
+		items, u.items = u.items[k-1], u.items[:k-1]
+	}
+	items = items[:cap(items)]
+	if n > len(items) {
+		items = append(make([]Item, 0, n), items...)
+	}
+	return items[:n]
+}
+
+func (u *reuse) keepItems(items []Item) {
+	if len(u.items) < slicesKept {
+		u.items = append(u.items, items)
+	}
+}
+
+// arena returns an empty one.
+func (u *reuse) arena() arena {
+	n := len(u.arenas)
+	if n == 0 {
+		return arena{}
+	}
+	a := u.arenas[n-1]
+	u.arenas = u.arenas[:n-1]
+	return a
+}
+
+// keepMove takes a move's memory back: whoever performed it has answered.
+func (u *reuse) keepMove(m Move) {
+	if len(u.arenas) < slicesKept {
+		clear(m.Values)
+		u.arenas = append(u.arenas, arena{m.Values[:0], m.memory[:0]})
+	}
+}
+
+// encode writes the states of entries one behind the other and returns where each ends.
+func (a *arena) encode(f Fold, entries []*entry) (ends []int) {
+	ends = make([]int, len(entries))
+	for i, e := range entries {
+		if i == sampled && cap(a.memory) < len(a.memory)/sampled*len(entries) {
+			a.memory = slices.Grow(a.memory, len(a.memory)/sampled*(len(entries)-sampled)*9/8)
+		}
+		a.memory = f.Encode(a.memory, e.overlay)
+		ends[i] = len(a.memory)
+	}
+	return ends
+}
+
+// sampled is how many states tell how large the others are.
+const sampled = 64
