@@ -220,7 +220,7 @@ func TestStateIsTheFoldOfTheAccepted(t *testing.T) {
 			seen.show(t, out.Notifications)
 			if out.Fate == participant.Applied {
 				accepted = append(accepted, e)
-			} else if !reflect.DeepEqual(before, h) {
+			} else if !reflect.DeepEqual(before, h.Clone()) {
 				t.Fatalf("%s left a trace", out.Fate)
 			}
 			if len(h.Tail) > max(order.MaxTail, 0) || len(h.Ring) > order.Ring {

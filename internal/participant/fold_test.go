@@ -39,7 +39,7 @@ func (p *player) apply(e *participant.Event, want participant.Fate) []participan
 		p.t.Fatalf("event %s: fate %s (%s), want %s", e.ID, p.out.Fate, p.out.Reason, want)
 	}
 	if want != participant.Applied {
-		if !reflect.DeepEqual(before, p.h) {
+		if !reflect.DeepEqual(before, p.h.Clone()) {
 			p.t.Fatalf("event %s: the history changed on %s:\n%+v\n%+v", e.ID, want, before, p.h)
 		}
 		if len(p.out.Notifications) != 0 {
