@@ -94,7 +94,7 @@ const (
 	stringBytes     = 16
 	collectionBytes = 48
 	// sampled bounds how many members of a collection Bytes looks at.
-	sampled = 32
+	sampled = 8
 )
 
 // Bytes estimates the memory that h holds. Collections that base and head share

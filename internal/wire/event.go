@@ -179,7 +179,7 @@ func (v *envelope) name(attribute string) string {
 // identify stores in e what names the event, as far as it is sound, and says
 // when the participant is not.
 func (v *envelope) identify(key []byte, e *participant.Event) *Problem {
-	id, source, kind, sequence := sound(v.id), sound(v.source), sound(v.kind), sound(v.sequence)
+	id, source, kind, sequence := v.sound(v.id), v.sound(v.source), v.sound(v.kind), v.sound(v.sequence)
 	trace := v.trace
 	if !isTraceParent(trace) {
 		trace = nil
@@ -205,12 +205,16 @@ func (v *envelope) identify(key []byte, e *participant.Event) *Problem {
 }
 
 // sound returns an attribute that may be repeated in an answer, or nil.
-func sound(b []byte) []byte {
-	if len(b) > AttributeBytesMax || !utf8.Valid(b) {
+func (v *envelope) sound(b []byte) []byte {
+	if len(b) > AttributeBytesMax || !v.text(b) {
 		return nil
 	}
 	return b
 }
+
+// text says whether a part is UTF-8. What stands in a JSON envelope is: all of
+// it was looked at before.
+func (v *envelope) text(b []byte) bool { return v.structured || utf8.Valid(b) }
 
 func (v *envelope) stranger(key []byte) *Problem {
 	wrong := func(reason string) *Problem {
@@ -286,7 +290,7 @@ func (v *envelope) unsound(name string, value []byte) *Problem {
 	if len(value) > AttributeBytesMax {
 		return problem(participant.Malformed, name, "its "+v.name(name)+" has "+strconv.Itoa(len(value))+" bytes, and "+strconv.Itoa(AttributeBytesMax)+" are allowed")
 	}
-	if !utf8.Valid(value) {
+	if !v.text(value) {
 		return problem(participant.Malformed, name, "its "+v.name(name)+" is not UTF-8 text")
 	}
 	return nil
@@ -295,7 +299,7 @@ func (v *envelope) unsound(name string, value []byte) *Problem {
 // readData reads the data by the event's type and stores fields and content.
 // A malformed text is reported before a schema's problem, wherever they are.
 func (v *envelope) readData(schema *participant.Schema, e *participant.Event) *Problem {
-	if !utf8.Valid(v.data) {
+	if (v.base64 || !v.structured) && !utf8.Valid(v.data) {
 		return problem(participant.Malformed, "data", "its data is not UTF-8 text")
 	}
 	s := scanner{b: v.data}
