@@ -1,5 +1,7 @@
 package engine
 
+import "strings"
+
 // entryOverhead estimates what a cached participant takes beside its state:
 // the entry, its key and its place in the map.
 const entryOverhead = 192
@@ -42,8 +44,8 @@ func (c *cache) of(partition int32) map[string]*entry {
 
 // add puts a new entry into the cache; its run loads it or removes it.
 func (c *cache) add(of map[string]*entry, partition int32, key string) *entry {
-	e := &entry{key: key, partition: partition}
-	of[key] = e
+	e := &entry{key: strings.Clone(key), partition: partition} // the event's is part of a longer text
+	of[e.key] = e
 	c.resize(e)
 	c.link(e)
 	return e

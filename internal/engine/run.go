@@ -36,7 +36,11 @@ func (r *run) add(records []Record) (next int64, ok bool) {
 		n++
 		r.to++
 	}
-	r.records = append(r.records, records[:n]...)
+	if r.records == nil {
+		r.records = records[:n:n] // the usual case: one poll filled the batch
+	} else {
+		r.records = append(r.records, records[:n]...)
+	}
 	if n < len(records) {
 		return records[n].Offset, false
 	}

@@ -184,22 +184,23 @@ func (v *envelope) identify(key []byte, e *participant.Event) *Problem {
 	if !isTraceParent(trace) {
 		trace = nil
 	}
+	p := v.stranger(key)
+	if p != nil {
+		key = nil
+	}
 	var b strings.Builder // one allocation for all of them
-	b.Grow(len(id) + len(source) + len(kind) + len(sequence) + len(trace))
-	for _, part := range [][]byte{id, source, kind, sequence, trace} {
+	b.Grow(len(id) + len(source) + len(kind) + len(sequence) + len(trace) + len(key))
+	for _, part := range [...][]byte{id, source, kind, sequence, trace, key} {
 		b.Write(part)
 	}
 	all := b.String()
 	e.ID, all = all[:len(id)], all[len(id):]
 	e.Source, all = all[:len(source)], all[len(source):]
 	e.Type, all = all[:len(kind)], all[len(kind):]
-	e.Sequence, e.TraceParent = all[:len(sequence)], all[len(sequence):]
+	e.Sequence, all = all[:len(sequence)], all[len(sequence):]
+	e.TraceParent, e.Participant = all[:len(trace)], all[len(trace):]
 	if e.ID != "" && e.Source != "" {
 		e.Identity = participant.IdentityOf(e.Source, e.ID)
-	}
-	p := v.stranger(key)
-	if p == nil {
-		e.Participant = string(key)
 	}
 	return p
 }
