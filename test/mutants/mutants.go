@@ -33,7 +33,7 @@ const (
 // required are the protections without which an event counts twice, is lost or
 // is told twice. Each has at least one mutant.
 var required = []string{
-	"require-stable", "group fence", "revoke-aborts", "overlay", "drop-on-assign", "CAS", "verified load", "atomic flush",
+	"require-stable", "group fence", "revoke-aborts", "overlay", "reuse", "drop-on-assign", "CAS", "verified load", "atomic flush",
 	"flush-after-commit", "unknown-restarts", "KIP-890 gate", "refuse-ahead", "stamp", "eviction detection", "blind rebuild",
 	"pinned dirty entries", "R-before-K", "scrub", "late floor", "reroute ack", "ledger pause", "mark-after-send",
 }

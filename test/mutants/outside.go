@@ -58,6 +58,9 @@ var outside = []mutant{
 	in(kafka, "reroute ack", "a batch ends before its moved records were acknowledged", "TestRerouteIsAcknowledgedFirst", "session.go",
 		"		if err := s.reroute.Append(ctx, rerouted); err != nil {\n			s.fail(fmt.Errorf(\"reroute: %w\", err))\n		}",
 		"		go func() {\n			if err := s.reroute.Append(ctx, rerouted); err != nil {\n				s.fail(fmt.Errorf(\"reroute: %w\", err))\n			}\n		}()"),
+	{"reuse", "an event's texts stay in its record's memory", "TestOutputsAndStateOwnTheirMemory", "internal/fold/", []edit{
+		{"internal/wire/event_fields.go", "\te.Packed = participant.Pack(r.values)\n", "\te.Packed = participant.Pack(slices.Clone(r.values))\n"},
+	}},
 	in(part, "late floor", "an event below the floor is accepted", "TestLateAndRing", "fold.go", "if stamp.Compare(h.Floor) <= 0 {", "if stamp.Compare(h.Floor) <= 0 && false {"),
 	in(part, "late floor", "the floor stays where it is", "TestLateAndRing", "fold.go", "\th.Floor = floor\n", ""),
 	in(deliv, "ledger pause", "another's live claim passes for a delivery", "TestForeignClaim", "send.go",
