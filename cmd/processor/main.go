@@ -38,6 +38,7 @@ func command() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		app.BoundMemory(cfg)
 		rt := app.NewRuntime(cfg, version)
 		p := app.NewProcessor(rt, program)
 		return rt.Serve(cmd.Context(), p.Checks(), p, rt.Reloads())

@@ -53,6 +53,7 @@ type Up struct {
 // applied and notified.
 func (u *Up) Run(ctx context.Context, cfg *config.Config, version string) (err error) {
 	u.cfg, u.began = cfg, time.Now()
+	BoundMemory(cfg)
 	if u.hunt, err = openHunt(cfg, u.Example); err != nil {
 		return err
 	}

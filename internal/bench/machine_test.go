@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -163,4 +164,39 @@ func processorTime(tb testing.TB) time.Duration {
 		tb.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestMachineAllocates holds what an event may allocate on its way through a machine
+// in the steady state: its texts, its fields as the tail keeps them, and its share of
+// outputs and of what the batch is noted in.
+func TestMachineAllocates(t *testing.T) {
+	const warm, measured = 6, 6
+	w, err := NewWorkload("core", (warm+measured)*drivenBatch, 5_000, Structured)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, d := batches(t, w), newDriver(t, w)
+	play := func(some [][]engine.Run) {
+		for _, runs := range some {
+			d.step(engine.Polled{Runs: runs})
+			d.step(engine.Seal{})
+		}
+	}
+	play(all[:warm])
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	play(all[warm:])
+	runtime.ReadMemStats(&after)
+	const events = measured * drivenBatch
+	allocations, size := float64(after.Mallocs-before.Mallocs)/events, float64(after.TotalAlloc-before.TotalAlloc)/events
+	allocationsMax, sizeMax := 3.5, 600.0
+	if raced {
+		allocationsMax, sizeMax = 8, 900 // the race detector lets pools lose things
+	}
+	if allocations > allocationsMax || size > sizeMax {
+		t.Errorf("an event allocates %.2f times and %.0f bytes, want at most %.1f and %.0f", allocations, size, allocationsMax, sizeMax)
+	}
+	if want := events / w.Notify; d.outputs < want {
+		t.Errorf("%d outputs, want at least %d", d.outputs, want)
+	}
 }

@@ -55,6 +55,7 @@ func RunPart(ctx context.Context, rt app.Runtime, name string, in io.Reader, out
 		if err != nil {
 			return err
 		}
+		app.BoundMemory(rt.Config)
 		gateway, processor := app.NewProducer(rt, program, listener), app.NewProcessor(rt, program)
 		return serve(ctx, rt, out, listener.Addr().String(), append(gateway.Checks(), processor.Checks()...), gateway, processor)
 	case PartPlayers:

@@ -116,6 +116,7 @@ func describe(ctx context.Context, rt app.Runtime) (Machine, *Meter, error) {
 	if err != nil {
 		return Machine{}, nil, err
 	}
+	app.BoundMemory(rt.Config) // as the processor's binary does
 	asking, cancel := context.WithTimeout(ctx, max(rt.Config.StartTimeout, time.Second))
 	defer cancel()
 	machine := describeMachine(proc)
