@@ -20,6 +20,8 @@ type Options struct {
 	Partitions int32
 	Rounds     int // measured
 	Warmups    int // before them, not counted
+	// ProcessorOnly leaves out the processor with a notifier.
+	ProcessorOnly bool
 	// CPUProfile, where not empty, is a file that a further round of the
 	// processor, which is not counted, is profiled into.
 	CPUProfile string
@@ -76,7 +78,7 @@ func Run(ctx context.Context, rt app.Runtime, opts Options) (*Report, error) {
 		prefix: "veltrix-bench-" + strings.ToLower(rand.Text()[:8]),
 	}
 	r.variants = []Variant{consume{}, r.program}
-	if opts.Workload.once {
+	if opts.Workload.once && !opts.ProcessorOnly {
 		r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
 	}
 	if err := r.describe(ctx); err != nil {
