@@ -51,7 +51,8 @@ final class Application implements AutoCloseable {
     config.put(StreamsConfig.APPLICATION_ID_CONFIG, flags.group());
     config.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, flags.brokers());
     config.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, flags.clients());
-    config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, eos ? StreamsConfig.EXACTLY_ONCE_V2 : StreamsConfig.AT_LEAST_ONCE);
+    config.put(
+        StreamsConfig.PROCESSING_GUARANTEE_CONFIG, eos ? StreamsConfig.EXACTLY_ONCE_V2 : StreamsConfig.AT_LEAST_ONCE);
     config.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, flags.commitInterval().toMillis());
     config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, (long) flags.cacheMiB() << 20);
     config.put(StreamsConfig.STATE_DIR_CONFIG, directory.toString());
@@ -63,7 +64,9 @@ final class Application implements AutoCloseable {
 
   private void changed(KafkaStreams.State now) {
     if (now == KafkaStreams.State.RUNNING) progress.running();
-    if (now == KafkaStreams.State.ERROR) progress.failed(new IllegalStateException("Kafka Streams came to the state ERROR; see the lines above"));
+    if (now == KafkaStreams.State.ERROR) {
+      progress.failed(new IllegalStateException("Kafka Streams came to the state ERROR; see the lines above"));
+    }
   }
 
   /**
@@ -75,7 +78,10 @@ final class Application implements AutoCloseable {
     streams.start();
     boolean ready = progress.ready(READY_SECONDS);
     throwFailure();
-    if (!ready) throw new IllegalStateException("no record came within " + READY_SECONDS + " s; fill the topic " + flags.events() + " beforehand");
+    if (!ready) {
+      throw new IllegalStateException(
+          "no record came within " + READY_SECONDS + " s; fill the topic " + flags.events() + " beforehand");
+    }
     out.println("{\"event\":\"ready\",\"processed\":" + progress.processed() + "}");
     awaitCommit(before);
     out.println("{\"event\":\"done\",\"records\":" + flags.records() + "}");
@@ -92,9 +98,11 @@ final class Application implements AutoCloseable {
         processed = now;
         moved = System.nanoTime();
       }
-      if (before + now >= flags.records() && cluster.committed() >= flags.records() && progress.written()) return;
+      boolean all = before + now >= flags.records();
+      if (all && cluster.committed() >= flags.records() && progress.written()) return;
       if (System.nanoTime() - moved > STALLED_NANOS) {
-        throw new IllegalStateException("no record came for a minute, after " + (before + now) + " of " + flags.records() + "; is --records what the topic holds?");
+        throw new IllegalStateException(
+            "no record came for a minute, after " + (before + now) + " of " + flags.records() + "; is --records right?");
       }
       Thread.sleep(LOOK_MILLIS);
     }
@@ -107,7 +115,7 @@ final class Application implements AutoCloseable {
     throw new IllegalStateException("the application failed: " + cause, progress.failure());
   }
 
-  /** Ends the threads, and takes away the changelog and what is on the disk. Once; later calls wait for it. */
+  /** Ends the threads, and takes away the changelog and what is on the disk. Once: a second call waits for it. */
   @Override
   public synchronized void close() throws IOException, InterruptedException {
     if (closed) return;

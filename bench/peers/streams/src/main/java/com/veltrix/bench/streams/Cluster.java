@@ -1,12 +1,13 @@
 package com.veltrix.bench.streams;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
-import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
 import org.apache.kafka.clients.admin.DeleteTopicsOptions;
@@ -43,15 +44,18 @@ final class Cluster implements AutoCloseable {
   }
 
   private Map<TopicPartition, Long> begins(String events, String outputs) throws InterruptedException {
-    var topics = await("describe the topics " + events + " and " + outputs, admin.describeTopics(Set.of(events, outputs)).allTopicNames());
+    var described = admin.describeTopics(Set.of(events, outputs)).allTopicNames();
+    var topics = await("describe the topics " + events + " and " + outputs, described);
     int partitions = topics.get(events).partitions().size();
-    if (topics.get(outputs).partitions().size() != partitions) {
+    int others = topics.get(outputs).partitions().size();
+    if (others != partitions) {
       throw new IllegalArgumentException(
-          "the topic " + outputs + " has " + topics.get(outputs).partitions().size() + " partitions and " + events + " has " + partitions + "; make them the same number");
+          events + " has " + partitions + " partitions and " + outputs + " has " + others + "; make them the same");
     }
     Map<TopicPartition, OffsetSpec> earliest =
-        topics.get(events).partitions().stream()
-            .collect(Collectors.toMap(p -> new TopicPartition(events, p.partition()), p -> OffsetSpec.earliest()));
+        IntStream.range(0, partitions)
+            .mapToObj(p -> new TopicPartition(events, p))
+            .collect(Collectors.toMap(p -> p, p -> OffsetSpec.earliest()));
     var offsets = await("look where the topic " + events + " begins", admin.listOffsets(earliest).all());
     return offsets.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, e -> e.getValue().offset()));
   }
@@ -66,7 +70,8 @@ final class Cluster implements AutoCloseable {
   long committed() throws InterruptedException {
     Map<TopicPartition, OffsetAndMetadata> offsets;
     try {
-      offsets = await("read what the group committed", admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata());
+      var listed = admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata();
+      offsets = await("read what the group committed", listed);
     } catch (IllegalStateException e) {
       if (e.getCause() instanceof GroupIdNotFoundException) return 0; // it has yet to commit
       throw e;
@@ -93,12 +98,13 @@ final class Cluster implements AutoCloseable {
     try {
       return answer.get();
     } catch (ExecutionException e) {
-      throw new IllegalStateException(what + ": " + e.getCause().getMessage() + "; look at --brokers and at the topics", e.getCause());
+      String why = e.getCause().getMessage();
+      throw new IllegalStateException(what + ": " + why + "; look at --brokers and at the topics", e.getCause());
     }
   }
 
   @Override
   public void close() {
-    admin.close(java.time.Duration.ofSeconds(1));
+    admin.close(Duration.ofSeconds(1));
   }
 }

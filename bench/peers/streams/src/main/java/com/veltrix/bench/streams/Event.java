@@ -12,7 +12,8 @@ record Event(String id, String type, String time, Data data) {
 
   Event {
     if (id == null || type == null || time == null || data == null) {
-      throw new IllegalArgumentException("an event has an id, a type, a time and data; send structured CloudEvents JSON");
+      throw new IllegalArgumentException(
+          "an event has an id, a type, a time and data; send structured CloudEvents JSON");
     }
   }
 }

@@ -2,10 +2,12 @@ package com.veltrix.bench.streams;
 
 import java.math.BigDecimal;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Locale;
+import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -49,8 +51,8 @@ record Flags(
    * --commit-records is for peers whose library can bound a transaction by its records. Kafka
    * Streams commits by time alone, so it is taken and has no effect.
    */
-  private static final Set<String> KNOWN =
-      Set.of(
+  private static final List<String> KNOWN =
+      List.of(
           "brokers", "events", "outputs", "group", "redis", "prefix", "clients", "commit-records", "commit-interval",
           "records", "rules", "parser", "store", "guarantee", "cache");
 
@@ -77,22 +79,15 @@ record Flags(
   /** Takes --name value and --name=value. */
   private static Map<String, String> pairs(String[] args) {
     Map<String, String> given = new HashMap<>();
-    for (int i = 0; i < args.length; i++) {
-      String name = args[i].replaceFirst("^--?", "");
-      String value;
-      int equals = name.indexOf('=');
-      if (equals >= 0) {
-        value = name.substring(equals + 1);
-        name = name.substring(0, equals);
-      } else if (i + 1 < args.length) {
-        value = args[++i];
-      } else {
-        throw new IllegalArgumentException("--" + name + " needs a value behind it");
+    Iterator<String> rest = List.of(args).iterator();
+    while (rest.hasNext()) {
+      String arg = rest.next();
+      String[] parts = arg.replaceFirst("^--?", "").split("=", 2);
+      if (!arg.startsWith("-") || !KNOWN.contains(parts[0])) {
+        throw new IllegalArgumentException("there is no flag " + arg + "; there are --" + String.join(", --", KNOWN));
       }
-      if (!args[i - (equals >= 0 ? 0 : 1)].startsWith("-") || !KNOWN.contains(name)) {
-        throw new IllegalArgumentException("there is no flag --" + name + "; there are " + String.join(", ", KNOWN.stream().sorted().toList()));
-      }
-      given.put(name, value);
+      if (parts.length == 1 && !rest.hasNext()) throw new IllegalArgumentException(arg + " needs a value behind it");
+      given.put(parts[0], parts.length == 2 ? parts[1] : rest.next());
     }
     return given;
   }
@@ -111,7 +106,8 @@ record Flags(
     } catch (NumberFormatException e) {
       // said below
     }
-    throw new IllegalArgumentException("--" + name + " is a whole number from " + least + " to " + most + ", not " + value);
+    throw new IllegalArgumentException(
+        "--" + name + " is a whole number from " + least + " to " + most + ", not " + value);
   }
 
   private static <E extends Enum<E>> E choice(Class<E> type, Map<String, String> given, String name, String otherwise) {
@@ -119,10 +115,12 @@ record Flags(
     for (E one : type.getEnumConstants()) {
       if (one.name().toLowerCase(Locale.ROOT).equals(value)) return one;
     }
-    throw new IllegalArgumentException("--" + name + " is one of " + java.util.Arrays.toString(type.getEnumConstants()).toLowerCase(Locale.ROOT) + ", not " + value);
+    String all = Arrays.toString(type.getEnumConstants()).toLowerCase(Locale.ROOT);
+    throw new IllegalArgumentException("--" + name + " is one of " + all + ", not " + value);
   }
 
-  private static final Map<String, Long> MICROS = Map.of("us", 1L, "µs", 1L, "ms", 1_000L, "s", 1_000_000L, "m", 60_000_000L);
+  private static final Map<String, Long> MICROS =
+      Map.of("us", 1L, "µs", 1L, "ms", 1_000L, "s", 1_000_000L, "m", 60_000_000L);
   private static final Pattern TERM = Pattern.compile("([0-9]+(?:\\.[0-9]+)?)(us|µs|ms|s|m)");
 
   /** Reads a duration as Go writes it: 20ms, 1.5s, 1m0s. */
@@ -131,12 +129,13 @@ record Flags(
     BigDecimal micros = BigDecimal.ZERO;
     int end = 0;
     while (term.find() && term.start() == end) {
-      micros = micros.add(new BigDecimal(term.group(1)).multiply(BigDecimal.valueOf(MICROS.get(term.group(2)))));
+      BigDecimal unit = BigDecimal.valueOf(MICROS.get(term.group(2)));
+      micros = micros.add(new BigDecimal(term.group(1)).multiply(unit));
       end = term.end();
     }
     long millis = micros.longValue() / 1_000;
     if (end != text.length() || millis < 1) {
-      throw new IllegalArgumentException("--commit-interval is a duration of 1ms or more such as 20ms or 1s, not " + text);
+      throw new IllegalArgumentException("--commit-interval is 1ms or more, such as 20ms or 1s, not " + text);
     }
     return Duration.ofMillis(millis);
   }

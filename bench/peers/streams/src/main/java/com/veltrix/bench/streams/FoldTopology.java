@@ -42,7 +42,9 @@ final class FoldTopology {
   /** A store with a changelog; the record cache keeps, of a commit's states, each participant's last. */
   private static StoreBuilder<KeyValueStore<String, byte[]>> store(Flags flags) {
     KeyValueBytesStoreSupplier kind =
-        flags.store() == Flags.Store.MEMORY ? Stores.inMemoryKeyValueStore(STORE) : Stores.persistentKeyValueStore(STORE);
+        flags.store() == Flags.Store.MEMORY
+            ? Stores.inMemoryKeyValueStore(STORE)
+            : Stores.persistentKeyValueStore(STORE);
     StoreBuilder<KeyValueStore<String, byte[]>> store =
         Stores.keyValueStoreBuilder(kind, Serdes.String(), Serdes.ByteArray());
     return flags.cacheMiB() > 0 ? store.withCachingEnabled() : store.withCachingDisabled();

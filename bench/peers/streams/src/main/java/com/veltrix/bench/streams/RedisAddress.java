@@ -27,7 +27,10 @@ final class RedisAddress {
     }
     HostAndPort at = hostAndPort(address);
     DefaultJedisClientConfig config =
-        DefaultJedisClientConfig.builder().connectionTimeoutMillis(TIMEOUT_MILLIS).socketTimeoutMillis(TIMEOUT_MILLIS).build();
+        DefaultJedisClientConfig.builder()
+            .connectionTimeoutMillis(TIMEOUT_MILLIS)
+            .socketTimeoutMillis(TIMEOUT_MILLIS)
+            .build();
     return () -> new Jedis(at, config);
   }
 

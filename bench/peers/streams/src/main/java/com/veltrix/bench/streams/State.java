@@ -7,7 +7,7 @@ import java.util.Collections;
 import java.util.List;
 
 /** A participant's state: what both folds have, and how each folds an event into it. */
-@JsonAutoDetect(fieldVisibility = Visibility.ANY, getterVisibility = Visibility.NONE, isGetterVisibility = Visibility.NONE)
+@JsonAutoDetect(fieldVisibility = Visibility.ANY)
 abstract class State {
   long score;
   long walked;

@@ -7,7 +7,8 @@ import com.fasterxml.jackson.annotation.JsonPropertyOrder;
  * line is one rule of that file, in its order, since a later rule sees what an earlier one did.
  */
 @JsonPropertyOrder({
-  "score", "walked", "steps", "sprints", "strolls", "moves", "bonus", "streak", "longest", "zone", "device", "found", "last"
+  "score", "walked", "steps", "sprints", "strolls", "moves", "bonus",
+  "streak", "longest", "zone", "device", "found", "last"
 })
 final class TenState extends State {
   long sprints;
