@@ -101,8 +101,8 @@ final class Application implements AutoCloseable {
       boolean all = before + now >= flags.records();
       if (all && cluster.committed() >= flags.records() && progress.written()) return;
       if (System.nanoTime() - moved > STALLED_NANOS) {
-        throw new IllegalStateException(
-            "no record came for a minute, after " + (before + now) + " of " + flags.records() + "; is --records right?");
+        String at = (before + now) + " of " + flags.records();
+        throw new IllegalStateException("nothing moved for a minute, at record " + at + "; is --records right?");
       }
       Thread.sleep(LOOK_MILLIS);
     }
