@@ -12,6 +12,8 @@ import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.streams.CloseOptions;
+import org.apache.kafka.streams.CloseOptions.GroupMembershipOperation;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThreadExceptionResponse;
@@ -121,7 +123,8 @@ final class Application implements AutoCloseable {
     if (closed) return;
     closed = true;
     try (cluster) {
-      streams.close(CLOSE_MAX);
+      // Or the group would have its members until their session ends.
+      streams.close(CloseOptions.timeout(CLOSE_MAX).withGroupMembershipOperation(GroupMembershipOperation.LEAVE_GROUP));
       cluster.delete(FoldTopology.changelog(flags));
     } finally {
       remove(directory);
