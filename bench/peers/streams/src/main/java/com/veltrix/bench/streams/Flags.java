@@ -59,6 +59,9 @@ record Flags(
   /** Throws IllegalArgumentException with what to write instead. */
   static Flags parse(String... args) {
     Map<String, String> given = pairs(args);
+    if (needed(given, "outputs").equals(needed(given, "events"))) {
+      throw new IllegalArgumentException("--outputs and --events are the same topic; give another for the outputs");
+    }
     return new Flags(
         needed(given, "brokers"),
         needed(given, "events"),
@@ -73,7 +76,7 @@ record Flags(
         choice(Parser.class, given, "parser", "jackson"),
         choice(Store.class, given, "store", "rocksdb"),
         choice(Guarantee.class, given, "guarantee", "eos"),
-        (int) number(given, "cache", "64", 0, 4096));
+        (int) number(given, "cache", "0", 0, 4096));
   }
 
   /** Takes --name value and --name=value. */

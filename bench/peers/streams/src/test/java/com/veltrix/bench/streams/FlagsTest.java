@@ -25,7 +25,7 @@ class FlagsTest {
     Flags want =
         new Flags(
             "127.0.0.1:1", "e", "o", "g", "", "bench", 1, Duration.ofMillis(20), 9,
-            Rules.CORE, Flags.Parser.JACKSON, Flags.Store.ROCKSDB, Flags.Guarantee.EOS, 64);
+            Rules.CORE, Flags.Parser.JACKSON, Flags.Store.ROCKSDB, Flags.Guarantee.EOS, 0);
     assertEquals(want, with());
   }
 
@@ -34,13 +34,13 @@ class FlagsTest {
     Flags want =
         new Flags(
             "127.0.0.1:1", "e", "o", "g", "unix:///tmp/r=1", "p", 4, Duration.ofMillis(61_500), 9,
-            Rules.TEN, Flags.Parser.HAND, Flags.Store.MEMORY, Flags.Guarantee.ALO, 0);
+            Rules.TEN, Flags.Parser.HAND, Flags.Store.MEMORY, Flags.Guarantee.ALO, 64);
     assertEquals(
         want,
         with(
             "--redis", "unix:///tmp/r=1", "--prefix=p", "--clients", "4", "--commit-interval", "1m1.5s",
             "--commit-records", "20000", "--rules", "ten", "--parser", "hand", "--store", "memory",
-            "--guarantee", "alo", "--cache", "0"));
+            "--guarantee", "alo", "--cache", "64"));
   }
 
   @ParameterizedTest
@@ -54,6 +54,7 @@ class FlagsTest {
     "--comit-interval,20ms,there is no flag --comit-interval",
     "clients,2,there is no flag clients",
     "--group,'',give --group",
+    "--outputs,e,--outputs and --events are the same topic",
   })
   void refused(String name, String value, String why) {
     Exception refusal = assertThrows(IllegalArgumentException.class, () -> with(name, value));
