@@ -1,6 +1,7 @@
 package com.veltrix.bench.streams;
 
 import java.time.Duration;
+import java.util.function.Supplier;
 import org.apache.kafka.streams.processor.PunctuationType;
 import org.apache.kafka.streams.processor.api.Processor;
 import org.apache.kafka.streams.processor.api.ProcessorContext;
@@ -12,17 +13,18 @@ final class FoldProcessor implements Processor<String, Event, String, Output> {
   private final Rules rules;
   private final Codec codec;
   private final Progress progress;
-  private final RedisView view; // null: no Redis
+  private final Supplier<RedisView> views; // null: no Redis
   private final Duration viewInterval;
   private ProcessorContext<String, Output> context;
+  private RedisView view; // null: no Redis, or not yet
   // Of bytes and not of State: so a state is encoded once for the store and for Redis.
   private KeyValueStore<String, byte[]> store;
 
-  FoldProcessor(Rules rules, Codec codec, Progress progress, RedisView view, Duration viewInterval) {
+  FoldProcessor(Rules rules, Codec codec, Progress progress, Supplier<RedisView> views, Duration viewInterval) {
     this.rules = rules;
     this.codec = codec;
     this.progress = progress;
-    this.view = view;
+    this.views = views;
     this.viewInterval = viewInterval;
   }
 
@@ -30,7 +32,8 @@ final class FoldProcessor implements Processor<String, Event, String, Output> {
   public void init(ProcessorContext<String, Output> context) {
     this.context = context;
     store = context.getStateStore(FoldTopology.STORE);
-    if (view != null) {
+    if (views != null) {
+      view = views.get(); // here, and not where the processor is made: the library makes some that it never uses
       context.schedule(viewInterval, PunctuationType.WALL_CLOCK_TIME, now -> view.write());
     }
   }

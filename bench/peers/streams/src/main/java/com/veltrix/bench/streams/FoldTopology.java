@@ -25,11 +25,9 @@ final class FoldTopology {
     Codec codec = flags.parser().codec(flags.rules());
     Deserializer<Event> event = (topic, json) -> codec.event(json);
     Serializer<Output> output = (topic, value) -> codec.json(value);
+    Supplier<RedisView> views = redis == null ? null : () -> new RedisView(redis.get(), flags.prefix(), progress);
     ProcessorSupplier<String, Event, String, Output> fold =
-        () -> {
-          RedisView view = redis == null ? null : new RedisView(redis.get(), flags.prefix(), progress);
-          return new FoldProcessor(flags.rules(), codec, progress, view, flags.commitInterval());
-        };
+        () -> new FoldProcessor(flags.rules(), codec, progress, views, flags.commitInterval());
     return new Topology()
         .addSource("events", new StringDeserializer(), event, flags.events())
         .addProcessor("fold", fold, "events")
