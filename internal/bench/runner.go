@@ -242,12 +242,19 @@ func (r *Runner) profile(ctx context.Context) error {
 		pprof.StopCPUProfile()
 		return nil
 	}}
+	events := int64(0)
 	err = r.within(ctx, "profile", func(p *place, ends []int64) error {
-		if _, err := v.Run(ctx, p, ends, r.meter); err != nil {
+		w, err := v.Run(ctx, p, ends, r.meter)
+		if err != nil {
 			pprof.StopCPUProfile()
 			return fmt.Errorf("%s: %w", v.Name(), err)
 		}
+		events = w.Events
 		return r.compare(ctx, p)
 	})
-	return errors.Join(err, file.Close())
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	r.report.Profile, err = Explain(r.opts.CPUProfile, events)
+	return err
 }
