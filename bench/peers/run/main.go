@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.workload, "workload", "core", "the events: "+strings.Join(bench.Workloads(), ", "))
 	flags.Int64Var(&f.events, "events", 1_000_000, "events in each round, copies included")
 	flags.IntVar(&f.participants, "participants", 0, "participants among whom they are spread; 0: the workload's own")
-	flags.StringSliceVar(&f.peers, "peers", fast, "peers, by commas, of "+strings.Join(names(), ", "))
+	flags.StringSliceVar(&f.peers, "peers", usual, "peers, by commas, of "+strings.Join(names(), ", ")+"; naive takes minutes where the others take seconds")
 	flags.IntSliceVar(&f.clients, "clients", []int{2}, "clients of each peer and slots of the processor; several: one run for each")
 	flags.StringToStringVar(&f.targets, "targets", nil, "what the processor's rate should be as a part of a peer's, as franz-alo=1,naive=20")
 	flags.Int32Var(&f.opts.Partitions, "partitions", 8, "partitions of the topics")
@@ -92,11 +93,11 @@ func (f *flags) run(cmd *cobra.Command) error {
 		return fmt.Errorf("make a directory for the peers: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if f.opts.Peers, err = f.build(cmd.Context(), root, dir); err != nil {
+	f.opts.Progress = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
+	if f.opts.Peers, err = f.build(cmd, root, dir); err != nil {
 		return err
 	}
 	f.opts.Clients = f.clients
-	f.opts.Progress = func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 	report, err := bench.Peers(cmd.Context(), app.NewRuntime(cfg, "bench"), f.opts)
 	if err != nil {
 		return err
@@ -116,40 +117,51 @@ func (f *flags) run(cmd *cobra.Command) error {
 	return report.WriteText(cmd.OutOrStdout())
 }
 
-// build chooses the peers and builds what they need.
-func (f *flags) build(ctx context.Context, root, dir string) ([]bench.Peer, error) {
+// build chooses the peers and builds what they need. Those in Java are built before; where
+// they are not, they are left out if nobody has named them.
+func (f *flags) build(cmd *cobra.Command, root, dir string) ([]bench.Peer, error) {
 	binary := filepath.Join(dir, "peer")
 	jar := filepath.Join(root, "bench", "peers", "streams", "target", "streams.jar")
 	chosen, err := bench.ChoosePeers(all(binary, jar), f.peers)
 	if err != nil {
 		return nil, err
 	}
-	for name, text := range f.targets {
-		target, err := strconv.ParseFloat(text, 64)
-		if err != nil || target <= 0 {
-			return nil, fmt.Errorf("the target of %s is a number above 0, not %q", name, text)
+	java := func(p bench.Peer) bool { return strings.HasPrefix(p.Name, streams) }
+	if _, err := os.Stat(jar); err != nil && slices.ContainsFunc(chosen, java) {
+		if cmd.Flags().Changed("peers") {
+			return nil, fmt.Errorf("the peers in Java are not built: run `%s`, or leave them out of --peers: %w", maven, err)
 		}
-		one, err := bench.ChoosePeers(chosen, []string{name})
-		if err != nil {
-			return nil, fmt.Errorf("--targets: %w", err)
-		}
-		for i := range chosen {
-			if chosen[i].Name == one[0].Name {
-				chosen[i].Target = target
-			}
-		}
+		f.opts.Progress("without the peers in Java, which are not built: run `%s`", maven)
+		chosen = slices.DeleteFunc(chosen, java)
 	}
-	for _, p := range chosen {
-		if _, err := os.Stat(jar); strings.HasPrefix(p.Name, streams) && err != nil {
-			return nil, fmt.Errorf("%s is not built: run `mvn -q -f bench/peers/streams package`, or leave it out of --peers: %w", p.Name, err)
-		}
+	if err := f.aim(chosen); err != nil {
+		return nil, err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./peer")
-	build.Dir, build.Stderr = filepath.Join(root, "bench", "peers"), os.Stderr
+	build := exec.CommandContext(cmd.Context(), "go", "build", "-o", binary, "./peer")
+	build.Dir, build.Stderr = filepath.Join(root, "bench", "peers"), cmd.ErrOrStderr()
 	if err := build.Run(); err != nil {
 		return nil, fmt.Errorf("build the peers (librdkafka needs cgo and a C compiler): %w", err)
 	}
 	return chosen, nil
+}
+
+// maven builds the peers in Java.
+const maven = "mvn -q -f bench/peers/streams package"
+
+// aim gives the peers their targets.
+func (f *flags) aim(chosen []bench.Peer) error {
+	for name, text := range f.targets {
+		target, err := strconv.ParseFloat(text, 64)
+		if err != nil || target <= 0 {
+			return fmt.Errorf("the target of %s is a number above 0, not %q", name, text)
+		}
+		i := slices.IndexFunc(chosen, func(p bench.Peer) bool { return p.Name == name })
+		if i < 0 {
+			return fmt.Errorf("there is a target for %s, which is not among --peers", name)
+		}
+		chosen[i].Target = target
+	}
+	return nil
 }
 
 // repository is where the module that this command belongs to lies.

@@ -9,9 +9,8 @@ import (
 // streams begins the names of the peers that are in Java.
 const streams = "streams"
 
-// fast are the peers that are measured where none are named. naive takes minutes
-// for what the others do in seconds, and streams has to be built.
-var fast = []string{"franz-eos", "franz-alo", "sarama-eos", "confluent-eos"}
+// usual are the peers that are measured where none are named.
+var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-redis"}
 
 // all returns the peers, most of which are one binary.
 func all(binary, jar string) []bench.Peer {
