@@ -61,7 +61,7 @@ type cached struct {
 func (a *alo) do(ctx, working context.Context) error {
 	defer a.client.AllowRebalance()
 	var records []*kgo.Record
-	_, err := poll(working, a.task, a.client, func(some []*kgo.Record) error {
+	err := poll(working, a.task, a.client, func(some []*kgo.Record) error {
 		records = append(records, some...)
 		return nil
 	})

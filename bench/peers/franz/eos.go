@@ -16,7 +16,7 @@ func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) erro
 	store := hand.NewStore(partitions)
 	return c.Run(ctx, func(ctx, working context.Context, number int) error {
 		session, err := kgo.NewGroupTransactSession(append(options(t, c, number, func(int32) {}),
-			kgo.TransactionalID(fmt.Sprintf("%s-%d", t.Group, number)), kgo.RequireStableFetchOffsets())...)
+			kgo.TransactionalID(fmt.Sprintf("%s-%d", t.Group, number)))...)
 		if err != nil {
 			return fmt.Errorf("create a transactional client: %w", err)
 		}
@@ -51,7 +51,7 @@ func (e *eos) transact(ctx, working context.Context) error {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	produced := kgo.AbortingFirstErrPromise(e.session.Client())
-	_, err := poll(working, e.task, e.session.Client(), func(records []*kgo.Record) error {
+	err := poll(working, e.task, e.session.Client(), func(records []*kgo.Record) error {
 		for _, r := range records {
 			if err := e.fold(ctx, r, produced); err != nil {
 				return err

@@ -41,29 +41,30 @@ func resume(working context.Context, t *task.Task, c *task.Course, cl *kgo.Clien
 }
 
 // poll hands the records of one batch to each: what comes within the interval after
-// the first, and no more than a commit has.
-func poll(working context.Context, t *task.Task, cl *kgo.Client, each func([]*kgo.Record) error) (n int, err error) {
-	within := working
-	for n < t.CommitRecords && within.Err() == nil {
-		fetches := cl.PollRecords(within, t.CommitRecords-n)
-		for _, e := range fetches.Errors() {
-			if !errors.Is(e.Err, context.Canceled) && !errors.Is(e.Err, context.DeadlineExceeded) {
-				return n, fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
-			}
-		}
-		records := fetches.Records()
-		if len(records) == 0 {
-			continue
-		}
-		if n == 0 {
-			var cancel context.CancelFunc
-			within, cancel = context.WithTimeout(working, t.CommitInterval)
-			defer cancel()
-		}
-		n += len(records)
-		if err := each(records); err != nil {
-			return n, err
+// the first, and no more than a commit has. There are none where the work has ended.
+func poll(working context.Context, t *task.Task, cl *kgo.Client, each func([]*kgo.Record) error) error {
+	n, err := pollOnce(working, cl, t.CommitRecords, each)
+	if err != nil || n == 0 {
+		return err
+	}
+	within, cancel := context.WithTimeout(working, t.CommitInterval)
+	defer cancel()
+	for err == nil && n < t.CommitRecords && within.Err() == nil {
+		var more int
+		more, err = pollOnce(within, cl, t.CommitRecords-n, each)
+		n += more
+	}
+	return err
+}
+
+// pollOnce waits for records until ctx ends, which is no error.
+func pollOnce(ctx context.Context, cl *kgo.Client, most int, each func([]*kgo.Record) error) (int, error) {
+	fetches := cl.PollRecords(ctx, most)
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.Canceled) && !errors.Is(e.Err, context.DeadlineExceeded) {
+			return 0, fmt.Errorf("fetch %s/%d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
-	return n, nil
+	records := fetches.Records()
+	return len(records), each(records)
 }
