@@ -73,7 +73,10 @@ func (r *running) await(ctx context.Context, event string) (said, error) {
 	case line, ok := <-r.lines:
 		switch {
 		case !ok:
-			r.Stop(peerEnding) // so that all of its errors are here
+			select { // so that all of its errors are here
+			case <-r.Done():
+			case <-time.After(peerEnding):
+			}
 			return line, fmt.Errorf("it ended before it was %s: %s", event, r.errors)
 		case line.Event != event:
 			return line, fmt.Errorf("it said %q where %q comes next", line.Event, event)

@@ -54,7 +54,7 @@ func TestWindowOfAPeer(t *testing.T) {
 // TestPeerThatFails says why in each case, and no window.
 func TestPeerThatFails(t *testing.T) {
 	for name, c := range map[string]struct{ script, says string }{
-		"ends before it is ready": {"echo no broker >&2; exit 1", "before it was ready: no broker"},
+		"ends before it is ready": {"exec >&-; sleep 0.1; echo no broker >&2; exit 1", "before it was ready: no broker"},
 		"ends before it is done":  {sayReady + "echo fenced >&2; exit 1", "before it was done: fenced"},
 		"ends badly":              {sayReady + sayDone + "echo lost >&2; exit 3", "exit code 3: lost"},
 		"does less":               {sayReady + `echo '{"event":"done","records":6}'`, "6 records of 7"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCourse: ready is said once, when all partitions have an owner and each client its
@@ -27,7 +28,9 @@ func TestCourse(t *testing.T) {
 	if closed(c.Done()) {
 		t.Error("done with 9 of 10")
 	}
-	err := c.Run(t.Context(), func(_, working context.Context, number int) error {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	err := c.Run(ctx, func(_, working context.Context, number int) error {
 		if number == 1 {
 			c.Committed(map[int32]int64{0: 5})
 		}
