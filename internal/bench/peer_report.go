@@ -91,6 +91,10 @@ func (p *PeerReport) WriteText(w io.Writer) error {
 
 func (p *PeerReport) writeRun(b *strings.Builder, r *Report) error {
 	r.writeHead(b)
+	// Behind what was compared of the processor, before the blank line.
+	head := strings.TrimSuffix(b.String(), "\n")
+	b.Reset()
+	fmt.Fprintf(b, "%speers      %s, their outputs, and states in Redis, with the fold in the order of arrival: likewise\n\n", head, strings.Join(peerNames(p.Peers), ", "))
 	against := map[string]Against{}
 	for _, a := range p.against(r) {
 		against[a.Name] = a

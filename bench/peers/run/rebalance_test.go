@@ -20,10 +20,14 @@ import (
 	"github.com/veltrix/veltrix/test/broker"
 )
 
-// balancers are those that a peer's library has, and the intruder with it.
-var balancers = map[string]kgo.GroupBalancer{
-	"franz-eos": kgo.CooperativeStickyBalancer(), "franz-alo": kgo.CooperativeStickyBalancer(),
-	"sarama-eos": kgo.StickyBalancer(), "confluent-eos": kgo.RangeBalancer(),
+// meddled are peers with the balancer that their library has, and the intruder with it,
+// and as many events as keep the peer busy until it has come.
+var meddled = map[string]struct {
+	balancer kgo.GroupBalancer
+	events   int64
+}{
+	"franz-eos": {kgo.CooperativeStickyBalancer(), 150_000}, "franz-alo": {kgo.CooperativeStickyBalancer(), 400_000},
+	"sarama-eos": {kgo.StickyBalancer(), 120_000}, "confluent-eos": {kgo.RangeBalancer(), 60_000},
 }
 
 // TestPeersLosePartitionsAndGetThemBack: a member comes into the group that takes
@@ -32,7 +36,7 @@ var balancers = map[string]kgo.GroupBalancer{
 func TestPeersLosePartitionsAndGetThemBack(t *testing.T) {
 	rt := world(t)
 	for _, p := range all(binary, "") {
-		balancer, ok := balancers[p.Name]
+		with, ok := meddled[p.Name]
 		if !ok {
 			continue
 		}
@@ -45,13 +49,13 @@ func TestPeersLosePartitionsAndGetThemBack(t *testing.T) {
 			go func() {
 				defer close(ended)
 				for meddling.Err() == nil {
-					intrude(meddling, at("--brokers"), at("--group"), at("--events"), balancer, &taken)
+					intrude(meddling, at("--brokers"), at("--group"), at("--events"), with.balancer, &taken)
 				}
 			}()
 			return right(append(args, "--commit-interval", "2ms", "--commit-records", "300"))
 		}
 		time.AfterFunc(6*time.Second, stop)
-		opts := options(t, "core", 400_000, []bench.Peer{p}, 2)
+		opts := options(t, "core", with.events, []bench.Peer{p}, 2)
 		_, err := bench.Peers(t.Context(), rt, opts)
 		stop()
 		<-ended
@@ -116,11 +120,18 @@ func TestPeersEndWhenTold(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		for lines.Scan() && !strings.Contains(lines.Text(), `"ready"`) {
 		}
+		if lines.Text() == "" {
+			<-process.Done()
+			t.Errorf("%s was never ready: %s", p.Name, &said)
+			continue
+		}
 		if err := process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
+		told := time.Now()
 		select {
 		case <-process.Done():
+			t.Logf("%s ended after %s", p.Name, time.Since(told).Round(time.Millisecond))
 			if cmd.ProcessState.ExitCode() == 0 {
 				t.Errorf("%s: exit code 0: %s", p.Name, &said)
 			}
@@ -154,5 +165,21 @@ func create(t *testing.T, brokers []string, names ...string) {
 		if err := kerr.ErrorForCode(topic.ErrorCode); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for t.Context().Err() == nil { // a broker learns of them a little later
+		meta, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), cl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := 0
+		for _, topic := range meta.Topics {
+			if slices.Contains(names, *topic.Topic) && len(topic.Partitions) == 3 {
+				known++
+			}
+		}
+		if known == len(names) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
