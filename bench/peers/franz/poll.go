@@ -23,7 +23,7 @@ func options(t *task.Task, c *task.Course, client int, forget func(partition int
 		kgo.SeedBrokers(t.Brokers...), kgo.ConsumerGroup(t.Group), kgo.ConsumeTopics(t.Events),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.DefaultProduceTopic(t.Outputs), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { c.Owns(client, len(got[t.Events])) }),
+		kgo.MetadataMinAge(task.MetadataMinAge), kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { c.Owns(client, len(got[t.Events])) }),
 		kgo.OnPartitionsRevoked(gone), kgo.OnPartitionsLost(gone),
 	}
 }

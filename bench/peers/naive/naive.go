@@ -50,6 +50,7 @@ func Run(ctx context.Context, t *task.Task, c *task.Course, _ int) error {
 			kgo.SeedBrokers(t.Brokers...), kgo.ConsumerGroup(t.Group), kgo.ConsumeTopics(t.Events),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 			kgo.DefaultProduceTopic(t.Outputs), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.MetadataMinAge(task.MetadataMinAge),
 			kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, got map[string][]int32) { c.Owns(number, len(got[t.Events])) }),
 			kgo.OnPartitionsRevoked(gone), kgo.OnPartitionsLost(gone),
 		)

@@ -51,8 +51,9 @@ func (c *Course) Owns(client, change int) {
 	}
 }
 
-// Committed notes the offsets that a commit left behind, by partition. What is read
-// and committed again does not count again.
+// Committed notes the offsets that a commit left behind, by partition: everything below
+// them is written. What is read and committed again does not count again. Once all is
+// committed the peer is done, before its clients leave the group, which takes a while.
 func (c *Course) Committed(next map[int32]int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,6 +64,7 @@ func (c *Course) Committed(next map[int32]int64) {
 		}
 	}
 	if c.committed >= c.records && !closed(c.done) {
+		c.say(message{Event: "done", Records: c.committed})
 		close(c.done)
 	}
 }
@@ -73,7 +75,7 @@ func (c *Course) Ready() <-chan struct{} { return c.ready }
 // Done is closed once all is committed.
 func (c *Course) Done() <-chan struct{} { return c.done }
 
-// Run runs the task's clients until all is committed, and says so.
+// Run runs the task's clients until all is committed.
 func (c *Course) Run(ctx context.Context, client func(ctx, working context.Context, number int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	working, stop := context.WithCancel(ctx) // ends when all is committed too
@@ -94,7 +96,6 @@ func (c *Course) Run(ctx context.Context, client func(ctx, working context.Conte
 	if !closed(c.done) {
 		return fmt.Errorf("the clients ended with %d of %d records committed", c.committed, c.records)
 	}
-	c.say(message{Event: "done", Records: c.committed})
 	return nil
 }
 

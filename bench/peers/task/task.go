@@ -15,6 +15,10 @@ import (
 	"github.com/veltrix/veltrix/bench/peers/hand"
 )
 
+// MetadataMinAge is for clients of franz-go. By their default the first output, to a topic that
+// they do not know yet, waits for up to 5 s: once in a process's life, and most of a window.
+const MetadataMinAge = 50 * time.Millisecond
+
 // Task is what a peer has to do.
 type Task struct {
 	Brokers        []string
