@@ -21,13 +21,14 @@ import (
 )
 
 // meddled are peers with the balancer that their library has, and the intruder with it,
-// and as many events as keep the peer busy until it has come.
+// and as many events and commits as keep the peer busy until it has come.
 var meddled = map[string]struct {
 	balancer kgo.GroupBalancer
 	events   int64
+	commit   string // after so many records
 }{
-	"franz-eos": {kgo.CooperativeStickyBalancer(), 150_000}, "franz-alo": {kgo.CooperativeStickyBalancer(), 400_000},
-	"sarama-eos": {kgo.StickyBalancer(), 120_000}, "confluent-eos": {kgo.RangeBalancer(), 60_000},
+	"franz-eos": {kgo.CooperativeStickyBalancer(), 150_000, "300"}, "franz-alo": {kgo.CooperativeStickyBalancer(), 200_000, "30"},
+	"sarama-eos": {kgo.StickyBalancer(), 80_000, "300"}, "confluent-eos": {kgo.RangeBalancer(), 20_000, "300"},
 }
 
 // TestPeersLosePartitionsAndGetThemBack: a member comes into the group that takes
@@ -52,7 +53,7 @@ func TestPeersLosePartitionsAndGetThemBack(t *testing.T) {
 					intrude(meddling, at("--brokers"), at("--group"), at("--events"), with.balancer, &taken)
 				}
 			}()
-			return right(append(args, "--commit-interval", "2ms", "--commit-records", "300"))
+			return right(append(args, "--commit-interval", "2ms", "--commit-records", with.commit))
 		}
 		time.AfterFunc(6*time.Second, stop)
 		opts := options(t, "core", with.events, []bench.Peer{p}, 2)
