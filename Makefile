@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-rebuild bench-guard incident flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-rebuild bench-guard bench-peers bench-peers-test incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,16 +19,19 @@ check: lint tidy vuln ## Look at the code without running it: format, lint, modu
 
 lint: ## Check the format, go vet and the linters of .golangci.yml
 	go run $(GOLANGCI_LINT) run ./...
+	cd bench/peers && go run $(GOLANGCI_LINT) run ./...
 
 tidy: ## Check that go.mod says what the code needs
 	go mod tidy -diff
 	go mod verify
+	go -C bench/peers mod tidy -diff
 
 vuln: ## Look for known vulnerabilities, where their database can be reached
 	@./test/vuln.sh $(GOVULNCHECK)
 
 fmt: ## Format the code
 	go run $(GOLANGCI_LINT) fmt ./...
+	cd bench/peers && go run $(GOLANGCI_LINT) fmt ./...
 
 setup: ## Install what the tests need and is missing (redis-server, kcat, curl, Java, Node.js, Python, Chromium, Kafka's jars, validators, SDKs)
 	@./test/setup.sh
@@ -67,7 +70,7 @@ mutants-doctor: setup ## Take each condition of what the doctor detects out, and
 FUZZTIME ?= 30s
 fuzz: ## Run every fuzzer for FUZZTIME; the tests play their corpora each time
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs grep -ho --with-filename '^func Fuzz[A-Za-z]*' | while IFS=: read -r file func; do \
-		go test -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; done
+		go test -C "$$(dirname $$file)" -run '^$$' -fuzz "^$${func#func }$$" -fuzztime $(FUZZTIME) . || exit 1; done
 
 cover: setup ## Run every test and write the coverage to .cache/cover.html
 	@mkdir -p .cache
@@ -93,6 +96,19 @@ bench-rebuild: ## Measure how long it takes to build anew what Redis lost
 GUARD ?=
 bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bare consume loop, than bench/guard.json records
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
+
+# One of core, wide, disorder, rules. naive takes most of the time: make bench-peers PEERS=franz-alo,streams-redis
+WORKLOAD ?= core
+bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
+	go run ./test/broker/run -- go run -C bench/peers ./run --workload $(WORKLOAD) $(if $(PEERS),--peers $(PEERS)) --write docs/performance.md
+
+bench-peers-test: setup peers-in-java ## Run every peer once on a small workload, and the tests of what they share
+	go test -C bench/peers -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
+
+.PHONY: peers-in-java
+peers-in-java:
+	@if command -v mvn > /dev/null && command -v javac > /dev/null; then mvn -q -B -f bench/peers/streams/pom.xml package; \
+	else echo 'the peers in Java are left out: they want maven and a JDK 17'; fi
 
 incident: setup ## Play the incident behind Veltrix, and write docs/incident.md
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v -run TestIncident ./test/e2e -write-incident

@@ -99,6 +99,17 @@ var arrows = map[string][]string{
 	"test/chaos/relay":               {},
 	"test/clients/sarama":            {}, // a module of its own
 	"test/chaos/veltrix-chaos":       {"test/chaos", "internal/app"},
+
+	// A module of its own: what people run without us, and the runner beside it. A peer
+	// shares nothing with the product, or it would be measured against itself.
+	"bench/peers/hand":         {},
+	"bench/peers/task":         {"bench/peers/hand"},
+	"bench/peers/franz":        {"bench/peers/hand", "bench/peers/task"},
+	"bench/peers/naive":        {"bench/peers/hand", "bench/peers/task"},
+	"bench/peers/saramaeos":    {"bench/peers/hand", "bench/peers/task"},
+	"bench/peers/confluenteos": {"bench/peers/hand", "bench/peers/task"},
+	"bench/peers/peer":         {"bench/peers/task", "bench/peers/franz", "bench/peers/naive", "bench/peers/saramaeos", "bench/peers/confluenteos"},
+	"bench/peers/run":          {"config", "internal/app", "internal/bench"},
 }
 
 // clients says who may import a client library, test files apart. Fewer users
@@ -106,13 +117,18 @@ var arrows = map[string][]string{
 var clients = map[string][]string{
 	// telemetry names the types of the client's hooks and never makes a client;
 	// devcluster and test/broker look after a broker that they started; bench
-	// measures the pipeline beside a bare client.
-	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "internal/bench", "test/broker"},
+	// measures the pipeline beside a bare client, and the peers are what is written with one.
+	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "internal/bench", "test/broker", "bench/peers/task", "bench/peers/franz", "bench/peers/naive"},
 	"github.com/twmb/franz-go/pkg/kadm":  {"internal/kafkalog"},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/devcluster"},
-	"github.com/redis/go-redis/v9":       {"internal/redisstore", "internal/bench"}, // bench takes away what Redis has
-	"github.com/alicebob/miniredis/v2":   {"internal/devcluster"},
-	"github.com/spf13/viper":             {"config"},
+	// bench takes away what Redis has, and reads what peers have put there.
+	"github.com/redis/go-redis/v9":     {"internal/redisstore", "internal/bench", "bench/peers/task", "bench/peers/franz", "bench/peers/naive"},
+	"github.com/alicebob/miniredis/v2": {"internal/devcluster"},
+	"github.com/spf13/viper":           {"config"},
+
+	// Others' clients, each in a module of its own.
+	"github.com/IBM/sarama":                               {"test/clients/sarama", "bench/peers/saramaeos"},
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka": {"bench/peers/confluenteos"},
 }
 
 // carriers are the wiring: it hands clients from one part to another, so it may

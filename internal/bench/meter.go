@@ -57,7 +57,10 @@ type Window struct {
 	// one took on average from its first record; 0 where there are none.
 	Commits    int64         `json:"commits,omitempty"`
 	CommitTime time.Duration `json:"commit_ns,omitempty"`
-	Noisy      bool          `json:"noisy,omitempty"`
+	// Repeated is how many outputs a peer wrote more than once, which only one
+	// that is at least once may.
+	Repeated int64 `json:"repeated,omitempty"`
+	Noisy    bool  `json:"noisy,omitempty"`
 }
 
 // tellable is the shortest window in which other load can be told: the account

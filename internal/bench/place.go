@@ -21,6 +21,7 @@ type place struct {
 	rt         app.Runtime
 	kafka      kafkalog.Config
 	partitions int32
+	groups     []string // beside the deployment's own
 }
 
 // inPlace does something in a place of its own, and removes it.
@@ -176,7 +177,7 @@ func (p *place) removeTopics(ctx context.Context) error {
 		}
 	}
 	groups := kmsg.NewPtrDeleteGroupsRequest()
-	groups.Groups = []string{p.kafka.ProcessorGroup(), p.kafka.NotifierGroup()}
+	groups.Groups = append([]string{p.kafka.ProcessorGroup(), p.kafka.NotifierGroup()}, p.groups...)
 	resp, err := groups.RequestWith(ctx, cl)
 	if err != nil {
 		return errors.Join(append(failed, fmt.Errorf("delete the groups of %s: %w", p.kafka.Prefix, err))...)

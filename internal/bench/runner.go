@@ -26,6 +26,8 @@ type Options struct {
 	// processor, which is not counted, is profiled into.
 	CPUProfile string
 	Progress   func(format string, args ...any)
+
+	peers []Peer // run beside the processor
 }
 
 // Limits of a run.
@@ -78,7 +80,10 @@ func Run(ctx context.Context, rt app.Runtime, opts Options) (*Report, error) {
 		prefix: "veltrix-bench-" + strings.ToLower(rand.Text()[:8]),
 	}
 	r.variants = []Variant{consume{}, r.program}
-	if opts.Workload.once && !opts.ProcessorOnly {
+	for _, p := range opts.peers {
+		r.variants = append(r.variants, &beside{Peer: p, workload: opts.Workload})
+	}
+	if opts.Workload.once && !opts.ProcessorOnly && len(opts.peers) == 0 {
 		r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
 	}
 	if err := r.describe(ctx); err != nil {

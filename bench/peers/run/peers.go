@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os/exec"
+
+	"github.com/veltrix/veltrix/internal/bench"
+)
+
+// streams begins the names of the peers that are in Java.
+const streams = "streams"
+
+// usual are the peers that are measured where none are named.
+var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-redis"}
+
+// all returns the peers, most of which are one binary.
+func all(binary, jar string) []bench.Peer {
+	ours := func(name string) func([]string) *exec.Cmd {
+		return func(args []string) *exec.Cmd { return exec.Command(binary, append([]string{name}, args...)...) }
+	}
+	java := func(more ...string) func([]string) *exec.Cmd {
+		return func(args []string) *exec.Cmd {
+			return exec.Command("java", append(append([]string{"-jar", jar}, args...), more...)...)
+		}
+	}
+	return []bench.Peer{
+		{Name: "franz-eos", Command: ours("franz-eos")},
+		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true},
+		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true},
+		{Name: "sarama-eos", Command: ours("sarama-eos")},
+		{Name: "confluent-eos", Command: ours("confluent-eos")},
+		{Name: streams, Command: java()},
+		{Name: streams + "-hand", Command: java("--parser", "hand")},
+		{Name: streams + "-memory", Command: java("--parser", "hand", "--store", "memory")},
+		{Name: streams + "-redis", Command: java(), Redis: true},
+		{Name: streams + "-redis-hand", Command: java("--parser", "hand"), Redis: true},
+	}
+}
+
+func names() (names []string) {
+	for _, p := range all("", "") {
+		names = append(names, p.Name)
+	}
+	return names
+}
