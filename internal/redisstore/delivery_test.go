@@ -43,6 +43,8 @@ func TestInbox(t *testing.T) {
 		deliverytest.InboxSuite(t, func(t *testing.T, entriesMax int, retention time.Duration) delivery.Inbox {
 			inbox := redisstore.NewInbox(client, t.Name(), entriesMax, retention)
 			ctx, cancel := context.WithCancel(t.Context())
+			subscribed, stop := inbox.Wake("nobody") // everybody is woken with the subscription, who waits by then
+			defer stop()
 			listening := make(chan struct{})
 			go func() {
 				defer close(listening)
@@ -52,8 +54,6 @@ func TestInbox(t *testing.T) {
 				cancel()
 				<-listening
 			})
-			subscribed, stop := inbox.Wake("nobody") // everybody is woken with the subscription
-			defer stop()
 			select {
 			case <-subscribed:
 			case <-time.After(20 * time.Second):
