@@ -19,7 +19,7 @@ var commits = []mutant{
 	played("require-stable", "the broker tells an offset while a transaction on it is pending (world)", sim+"world.go",
 		"return slices.ContainsFunc(w.pending,", "return false && slices.ContainsFunc(w.pending,"),
 	played("flush-after-commit", "Redis is moved before the transaction ends", eng+"batch.go", "\tm.emit(End{Commit: true, Offsets: offsets})",
-		"\tfor _, r := range b.runs {\n\t\tm.emit(Flush{r.p.id, r.p.epoch, Move{Token: m.token, Generation: r.p.meta.Generation, From: r.from, To: r.to, Chain: r.stamp.Chain, Digest: r.stamp.Digest, Values: r.values}})\n\t}\n\tm.emit(End{Commit: true, Offsets: offsets})"),
+		"\tfor _, r := range b.runs {\n\t\tm.emit(Flush{r.p.id, r.p.epoch, Move{Token: m.token, Generation: r.p.meta.Generation, From: r.from, To: r.to, Chain: r.stamp.Chain, Digest: r.stamp.Digest, Values: r.written.values}})\n\t}\n\tm.emit(End{Commit: true, Offsets: offsets})"),
 	played("unknown-restarts", "the session goes on after an end of unknown outcome", eng+"batch.go",
 		"\t\tm.restart(\"the transaction's outcome is unknown: %v\", in.Err)", "\t\tm.uncertain()"),
 	played("unknown-restarts", "\"not committed\" is believed without a look at K", eng+"batch.go",
