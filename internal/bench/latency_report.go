@@ -86,32 +86,48 @@ func (r *LatencyReport) WriteJSON(w io.Writer) error {
 func (r *LatencyReport) WriteText(w io.Writer) error {
 	var b strings.Builder
 	r.write(&b)
-	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "of the maximum\tevents/s\tms from due to notified: p50\tp90\tp99\tp99.9\tmax\tnotifications\tother load\t")
-	for i := range r.Levels {
-		v := &r.Levels[i]
-		fmt.Fprintf(t, "%d %%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", v.Percent, thousands(v.Rate), millis(v.Times.P50), millis(v.Times.P90), millis(v.Times.P99),
-			millis(v.Times.P999), millis(v.Times.Max), thousands(float64(v.Notifications)), otherLoad(v.Window))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	b.WriteByte('\n')
-	fmt.Fprintln(t, "of it\tms behind when sent: p50\tp99\tmax\tuntil in the log: p50\tp99\tmax\t% of a CPU: processor\tbroker\tRedis\tsender and consumer\t")
-	for i := range r.Levels {
-		v := &r.Levels[i]
-		fmt.Fprintf(t, "%d %%\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%s\t%s\t%.0f\t\n", v.Percent, millis(v.Late.P50), millis(v.Late.P99), millis(v.Late.Max),
-			millis(v.Logged.P50), millis(v.Logged.P99), millis(v.Logged.Max), percent(v.Processors, v.Wall),
-			orNot(r.Broker, v.Broker, v.Wall), orNot(r.LoadHead.Redis, v.Redis, v.Wall), percent(v.Own, v.Wall))
-	}
-	if err := t.Flush(); err != nil {
+	if err := r.tables(&b); err != nil {
 		return err
 	}
 	for _, note := range r.notes() {
 		fmt.Fprintf(&b, "\n%s", note)
 	}
+	b.WriteByte('\n')
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
+}
+
+// tables are the times, what of them was before the processor, and who used the
+// machine meanwhile.
+func (r *LatencyReport) tables(b *strings.Builder) error {
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "of the maximum\tevents/s\tnotifications\tms from due to notified: p50\tp90\tp99\tp99.9\tmax\t")
+	for i := range r.Levels {
+		v, q := &r.Levels[i], r.Levels[i].Times
+		fmt.Fprintf(t, "%d %%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", v.Percent, thousands(v.Rate), thousands(float64(v.Notifications)),
+			millis(q.P50), millis(q.P90), millis(q.P99), millis(q.P999), millis(q.Max))
+	}
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "of it\tms behind when sent: p50\tp99\tmax\tms until in the log: p50\tp99\tmax\t")
+	for i := range r.Levels {
+		v := &r.Levels[i]
+		fmt.Fprintf(t, "%d %%\t%s\t%s\t%s\t%s\t%s\t%s\t\n", v.Percent, millis(v.Late.P50), millis(v.Late.P99), millis(v.Late.Max),
+			millis(v.Logged.P50), millis(v.Logged.P99), millis(v.Logged.Max))
+	}
+	fmt.Fprintln(t)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "% of a CPU\tprocessor\tbroker\tRedis\tsender and consumer\tother load of the machine\t")
+	for i := range r.Levels {
+		v := &r.Levels[i]
+		fmt.Fprintf(t, "%d %%\t%.0f\t%s\t%s\t%.0f\t%s\t\n", v.Percent, percent(v.Processors, v.Wall),
+			orNot(r.Broker, v.Broker, v.Wall), orNot(r.LoadHead.Redis, v.Redis, v.Wall), percent(v.Own, v.Wall), otherLoad(v.Window))
+	}
+	return t.Flush()
 }
 
 // notes are what a reader has to know beside the figures.
@@ -127,7 +143,7 @@ func (r *LatencyReport) notes() []string {
 			notes = append(notes, fmt.Sprintf("%d %%: noisy (other load above %.0f %%): repeat on a quiet machine", v.Percent, noisyAbove*100))
 		}
 		if v.Other < 0 {
-			notes = append(notes, fmt.Sprintf("%d %%: other load is not known (a server's process was not found): noise would not be seen", v.Percent))
+			notes = append(notes, fmt.Sprintf("%d %%: other load is not known (too short, or a server's process was not found): noise would not be seen", v.Percent))
 		}
 	}
 	return notes

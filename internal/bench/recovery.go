@@ -47,7 +47,7 @@ type Kill struct {
 	Partitions int           `json:"partitions"` // the killed processor's
 	Next       time.Duration `json:"kill_to_notification_ns"`
 	Zero       time.Duration `json:"kill_to_zero_lag_ns"`
-	LoadWindow               // from the kill to zero lag
+	LoadWindow               // from the calm before the kill to zero lag
 }
 
 // Killed are the kills of one kind.
@@ -171,20 +171,18 @@ func (r *recovery) rounds(ctx context.Context) error {
 		return err
 	}
 	r.follow.forget()
-	if err := rest(ctx, r.opts.Calm); err != nil {
-		return err
-	}
-	if r.killed.Usual = r.follow.learn(); r.killed.Usual == 0 {
-		return fmt.Errorf("no notification came within %s at %.1f events a second: give a higher --maximum or --level, or a longer --calm", r.opts.Calm, r.rate)
-	}
-	r.say("  usual: a notification comes within %s", r.killed.Usual.Round(time.Millisecond))
 	for i := range r.opts.Rounds {
-		if i > 0 {
-			if err := rest(ctx, r.opts.Calm); err != nil {
-				return err
-			}
+		from, err := r.crew.read()
+		if err == nil {
+			err = rest(ctx, r.opts.Calm)
 		}
-		k, err := r.kill(ctx)
+		if err == nil && i == 0 {
+			err = r.learn()
+		}
+		if err != nil {
+			return err
+		}
+		k, err := r.kill(ctx, from)
 		if err != nil {
 			return fmt.Errorf("%s, kill %d: %w", r.killed.Name, i+1, err)
 		}
@@ -194,14 +192,21 @@ func (r *recovery) rounds(ctx context.Context) error {
 	return nil
 }
 
-// kill kills once and waits until all is as before.
-func (r *recovery) kill(ctx context.Context) (*Kill, error) {
+// learn says what is usual when nothing is wrong.
+func (r *recovery) learn() error {
+	if r.killed.Usual = r.follow.learn(); r.killed.Usual == 0 {
+		return fmt.Errorf("no notification came within %s at %.1f events a second: give a higher --maximum or --level, or a longer --calm", r.opts.Calm, r.rate)
+	}
+	r.say("  usual: a notification comes within %s", r.killed.Usual.Round(time.Millisecond))
+	return nil
+}
+
+// kill kills once and waits until all is as before. from is the reading at the
+// beginning of the calm before it: by itself, a recovery may be too short to tell
+// other load.
+func (r *recovery) kill(ctx context.Context, from crewReading) (*Kill, error) {
 	place := r.crew.place
 	owned, err := r.owned(ctx)
-	if err != nil {
-		return nil, err
-	}
-	from, err := r.crew.read()
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +234,7 @@ func (r *recovery) kill(ctx context.Context) (*Kill, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kill{Next: next.Sub(at), Zero: zero.Sub(at), LoadWindow: r.crew.between(from, to, r.flow.sender.count(zero.Sub(at)))}
+	k := &Kill{Next: next.Sub(at), Zero: zero.Sub(at), LoadWindow: r.crew.between(from, to, r.flow.sender.count(to.At.Sub(from.At)))}
 	for _, is := range owned {
 		k.Partitions += count(is)
 	}

@@ -151,7 +151,7 @@ func (r *RecoveryReport) notes() []string {
 			notes = append(notes, fmt.Sprintf("%s: every kill was noisy (other load above %.0f %%): repeat on a quiet machine", k.Name, noisyAbove*100))
 		}
 		if blind > 0 {
-			notes = append(notes, fmt.Sprintf("%s: other load is not known at %d kills (a server's process was not found): noise would not be seen", k.Name, blind))
+			notes = append(notes, fmt.Sprintf("%s: other load is not known at %d kills (too short, or a server's process was not found): noise would not be seen", k.Name, blind))
 		}
 	}
 	return notes
