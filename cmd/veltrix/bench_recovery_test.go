@@ -38,6 +38,10 @@ func TestBenchRecovery(t *testing.T) {
 			t.Errorf("%s: %+v", k.Name, k)
 		}
 	}
+	// The group learns of a kill by silence, and of an orderly end at once.
+	if k := report.Killed[1]; k.Kills[0].Next < report.SessionTimeout/2 {
+		t.Errorf("another took over after %s, before the session timeout: it was not a kill", k.Kills[0].Next)
+	}
 	w.written(page, "next notification after")
 	w.empty()
 }

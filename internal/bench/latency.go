@@ -60,9 +60,9 @@ type Level struct {
 	LoadWindow
 }
 
-// keptUp is the share of a level's time beyond which what is left when it ends says
-// that more came than the processor could take.
-const keptUp = 0.05
+// keptUp says whether what was left after so long a level shows that no more came than
+// was taken: a twentieth of its time, or what a pause of the machine takes.
+func keptUp(left, sent time.Duration) bool { return left <= max(sent/20, time.Second) }
 
 // Latency measures, in an open loop at shares of the processor's maximum, how long
 // an event takes from when it was due until a consumer has its notification. Where
@@ -74,8 +74,8 @@ func Latency(ctx context.Context, rt app.Runtime, opts LatencyOptions) (*Latency
 	}
 	report := &LatencyReport{}
 	err := underLoad(ctx, rt, opts.LoadOptions, func(ctx context.Context, l *loaded) error {
-		for _, percent := range opts.Levels {
-			level, err := l.level(ctx, percent, opts.For)
+		for i, percent := range opts.Levels {
+			level, err := l.level(ctx, fmt.Sprintf("l%d", i), percent, opts.For)
 			if err != nil {
 				return fmt.Errorf("at %d %%: %w", percent, err)
 			}
@@ -91,7 +91,7 @@ func Latency(ctx context.Context, rt app.Runtime, opts LatencyOptions) (*Latency
 }
 
 // level measures one level, on a place of its own.
-func (l *loaded) level(ctx context.Context, percent int, d time.Duration) (*Level, error) {
+func (l *loaded) level(ctx context.Context, name string, percent int, d time.Duration) (*Level, error) {
 	v := &Level{Percent: percent, Rate: l.rate(percent), For: d}
 	warm := min(d/warmUpShare, warmUpMost)
 	plan := schedule{rate: v.Rate}
@@ -104,7 +104,7 @@ func (l *loaded) level(ctx context.Context, percent int, d time.Duration) (*Leve
 		return nil, fmt.Errorf("%.1f events a second for %s cause no notification: give a higher --maximum or --for", v.Rate, d)
 	}
 	l.say("%d %% of the maximum: %s events/s for %s, after %s that are not measured", percent, thousands(v.Rate), d, warm)
-	err = l.within(ctx, fmt.Sprintf("l%d", percent), func(p *place, c *crew) error {
+	err = l.within(ctx, name, func(p *place, c *crew) error {
 		processor, err := c.start("bench")
 		if err == nil {
 			err = c.ready(ctx, processor)
@@ -159,6 +159,6 @@ func (v *Level) measure(ctx context.Context, f *flow, c *crew, warm time.Duratio
 	v.Logged, _ = f.sender.logged.quantiles()
 	last := f.sender.workload.caused(sent)*int64(f.sender.workload.Notify) - 1
 	v.Left = f.consumer.newest().Sub(f.sender.due(last))
-	v.KeptUp = v.Left < max(time.Duration(keptUp*float64(warm+v.For)), time.Second)
+	v.KeptUp = keptUp(v.Left, warm+v.For)
 	return nil
 }

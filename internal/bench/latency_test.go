@@ -93,6 +93,19 @@ func TestTimesRunFromDue(t *testing.T) {
 	}
 }
 
+// TestKeptUp: what is left behind a level tells whether its times would grow.
+func TestKeptUp(t *testing.T) {
+	t.Parallel()
+	for left, want := range map[time.Duration]bool{0: true, time.Second: true, 3 * time.Second: true, 4 * time.Second: false} {
+		if got := keptUp(left, time.Minute); got != want {
+			t.Errorf("%s left behind a minute: kept up %t", left, got)
+		}
+	}
+	if !keptUp(time.Second, 2*time.Second) || keptUp(2*time.Second, 2*time.Second) {
+		t.Error("a short level is judged by less than a second, or by all of its time")
+	}
+}
+
 // TestForeignNotifications: a time of what nobody sent would mean nothing.
 func TestForeignNotifications(t *testing.T) {
 	t.Parallel()
@@ -199,15 +212,16 @@ func TestUnusableLoads(t *testing.T) {
 	for want, change := range map[string]func(*RecoveryOptions){
 		"partitions": func(o *RecoveryOptions) { o.Partitions = 0 },
 		"level":      func(o *RecoveryOptions) { o.Level = 0 },
+		"slots":      func(o *RecoveryOptions) { o.Partitions = 3 },
 		"times":      func(o *RecoveryOptions) { o.Rounds = 0 },
 		"alone":      func(o *RecoveryOptions) { o.Calm = 0 },
 	} {
-		o := RecoveryOptions{LoadOptions: LoadOptions{Partitions: 2, Maximum: 100}, Level: 50, Rounds: 1, Calm: time.Second}
-		if err := o.check(); err != nil {
+		o := RecoveryOptions{LoadOptions: LoadOptions{Partitions: 4, Maximum: 100}, Level: 50, Rounds: 1, Calm: time.Second}
+		if err := o.check(2); err != nil {
 			t.Fatal(err)
 		}
 		change(&o)
-		if err := o.check(); err == nil || !strings.Contains(err.Error(), want) {
+		if err := o.check(2); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +25,7 @@ const (
 	ownedMost    = time.Minute
 )
 
-func (o *RecoveryOptions) check() error {
+func (o *RecoveryOptions) check(slots int) error {
 	if err := o.LoadOptions.check(); err != nil {
 		return err
 	}
@@ -34,6 +33,8 @@ func (o *RecoveryOptions) check() error {
 		return err
 	}
 	switch {
+	case int(o.Partitions) < 2*slots:
+		return fmt.Errorf("two processors with %d slots each share %d partitions, so that one may have none and its end would say nothing: give --partitions %d or more, or fewer --processor-slots", slots, o.Partitions, 2*slots)
 	case o.Rounds < 1 || o.Rounds > killsMost:
 		return fmt.Errorf("kill 1 to %d times, not %d", killsMost, o.Rounds)
 	case o.Calm < time.Second || o.Calm > calmMost:
@@ -63,7 +64,7 @@ type Killed struct {
 // Where what the processors left is not the fold of their events it returns a
 // DirtyError and no report.
 func Recovery(ctx context.Context, rt app.Runtime, opts RecoveryOptions) (*RecoveryReport, error) {
-	if err := opts.check(); err != nil {
+	if err := opts.check(rt.Config.Processor.Slots); err != nil {
 		return nil, err
 	}
 	report := &RecoveryReport{Level: opts.Level, Calm: opts.Calm}
@@ -250,7 +251,7 @@ func (r *recovery) owned(ctx context.Context) (owned []bool, err error) {
 			return owned, err
 		}
 		if time.Now().After(deadline) {
-			return nil, errors.New("the processor has no partition, so that its end says nothing: give as many --partitions as two processors have slots (processor.slots)")
+			return nil, fmt.Errorf("the processor still has no partition after %s, so that its end would say nothing; the end of what it said, of more with --log-level info: %s", ownedMost, r.victim.said)
 		}
 		if err := rest(ctx, time.Second); err != nil {
 			return nil, err
