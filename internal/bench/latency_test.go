@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,8 +144,10 @@ func TestSenderWaits(t *testing.T) {
 		t.Errorf("ended: %v", err)
 	}
 	close(s.stop)
+	bounded, done := context.WithTimeout(t.Context(), 10*time.Second)
+	defer done()
 	for name, due := range map[string]time.Time{"early": time.Now().Add(time.Hour), "late": time.Now().Add(-time.Hour)} {
-		if err := s.wait(t.Context(), due); !errors.Is(err, errStopped) {
+		if err := s.wait(bounded, due); !errors.Is(err, errStopped) {
 			t.Errorf("stopped, %s: %v", name, err)
 		}
 	}
@@ -187,6 +191,33 @@ func TestProcessorsAreNoOtherLoad(t *testing.T) {
 	to.Busy += 30 * time.Second // beyond a tenth of any machine that runs this
 	if w := c.between(from, to, 10); !w.Noisy {
 		t.Errorf("others ran: other load %v", w.Other)
+	}
+}
+
+// TestPlacesInThePage: the reports have their places in the page that they are for.
+func TestPlacesInThePage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "performance.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), "performance.md")
+	if err := os.WriteFile(copied, page, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, report := range map[string]interface{ WritePage(path, command string) error }{"latency": &LatencyReport{}, "recovery": kills()} {
+		if err := report.WritePage(copied, "veltrix bench "+name+" in a test"); err != nil {
+			t.Error(err)
+		}
+	}
+	text, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"latency", "recovery"} {
+		if want := "<!-- bench " + name + ": begin -->\n```\n$ veltrix bench " + name + " in a test\n"; !strings.Contains(string(text), want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
 }
 
