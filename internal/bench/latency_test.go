@@ -205,7 +205,9 @@ func TestPlacesInThePage(t *testing.T) {
 	if err := os.WriteFile(copied, page, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for name, report := range map[string]interface{ WritePage(path, command string) error }{"latency": &LatencyReport{}, "recovery": kills()} {
+	for name, report := range map[string]interface {
+		WritePage(path, command string) error
+	}{"latency": &LatencyReport{}, "recovery": kills()} {
 		if err := report.WritePage(copied, "veltrix bench "+name+" in a test"); err != nil {
 			t.Error(err)
 		}
