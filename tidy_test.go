@@ -170,7 +170,7 @@ func files(t *testing.T) []string {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && slices.Contains([]string{".git", ".cache", "bin", "veltrix-data"}, d.Name()) {
+		if d.IsDir() && slices.Contains([]string{".git", ".cache", "bin", "target", "veltrix-data"}, d.Name()) {
 			return fs.SkipDir
 		}
 		if d.Type().IsRegular() && name != ".git" { // a linked checkout has a file of that name

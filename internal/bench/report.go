@@ -25,6 +25,7 @@ type Report struct {
 	Verified   Verified `json:"verified"`
 	Reference  string   `json:"reference"` // the variant that ratios refer to
 	Variants   []Result `json:"variants"`
+	Profile    []Cost   `json:"profile,omitempty"` // where the CPU of a further round went
 }
 
 // Settings are those of the processor that matter for its speed.
@@ -176,6 +177,12 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%s", note)
 	}
 	b.WriteByte('\n')
+	if len(r.Profile) > 0 {
+		b.WriteByte('\n')
+		if err := writeCosts(&b, r.Profile); err != nil {
+			return err
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -20,6 +20,8 @@ type Options struct {
 	Partitions int32
 	Rounds     int // measured
 	Warmups    int // before them, not counted
+	// ProcessorOnly leaves out the processor with a notifier.
+	ProcessorOnly bool
 	// CPUProfile, where not empty, is a file that a further round of the
 	// processor, which is not counted, is profiled into.
 	CPUProfile string
@@ -76,7 +78,7 @@ func Run(ctx context.Context, rt app.Runtime, opts Options) (*Report, error) {
 		prefix: "veltrix-bench-" + strings.ToLower(rand.Text()[:8]),
 	}
 	r.variants = []Variant{consume{}, r.program}
-	if opts.Workload.once {
+	if opts.Workload.once && !opts.ProcessorOnly {
 		r.whole = &whole{pipeline: pipeline{program: program}, notify: opts.Workload.Notify}
 	}
 	if err := r.describe(ctx); err != nil {
@@ -240,12 +242,19 @@ func (r *Runner) profile(ctx context.Context) error {
 		pprof.StopCPUProfile()
 		return nil
 	}}
+	events := int64(0)
 	err = r.within(ctx, "profile", func(p *place, ends []int64) error {
-		if _, err := v.Run(ctx, p, ends, r.meter); err != nil {
+		w, err := v.Run(ctx, p, ends, r.meter)
+		if err != nil {
 			pprof.StopCPUProfile()
 			return fmt.Errorf("%s: %w", v.Name(), err)
 		}
+		events = w.Events
 		return r.compare(ctx, p)
 	})
-	return errors.Join(err, file.Close())
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	r.report.Profile, err = Explain(r.opts.CPUProfile, events)
+	return err
 }

@@ -24,13 +24,11 @@ end
 if m[1] == ARGV[1] and m[2] == ARGV[2] and m[4] == ARGV[3] and intact == 1 then
   local at = 8
   local function all(command, key)
-    local stop = at + 1 + tonumber(ARGV[at])
-    at = at + 1
-    while at < stop do
-      local last = math.min(at + 3999, stop - 1) -- unpack takes about 7,000
-      redis.call(command, key, unpack(ARGV, at, last))
-      at = last + 1
+    local stop = at + tonumber(ARGV[at])
+    if stop > at then -- unpack takes about 7,000, which is more than a script is used for
+      redis.call(command, key, unpack(ARGV, at + 1, stop))
     end
+    at = stop + 1
   end
   for i = 2, #KEYS do
     if i < boards then

@@ -72,7 +72,9 @@ func bucket(generation string, n int) string {
 
 // TestMoveIsAllOrNothing is row 13 of the failure matrix: a move of which a
 // part cannot be written leaves every value and the position as they were.
-func TestMoveIsAllOrNothing(t *testing.T) {
+func TestMoveIsAllOrNothing(t *testing.T) { bothWays(t, moveIsAllOrNothing) }
+
+func moveIsAllOrNothing(t *testing.T, way way) {
 	t.Parallel()
 	for name, damage := range map[string]func(ctx context.Context, client redis.UniversalClient, m engine.Meta) error{
 		"the second bucket is lost": func(ctx context.Context, client redis.UniversalClient, m engine.Meta) error {
@@ -88,6 +90,7 @@ func TestMoveIsAllOrNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, client, m := twoBuckets(t)
+			s = way(s)
 			old := inBoth(t, s, client, m)
 			if err := damage(t.Context(), client, m); err != nil {
 				t.Fatal(err)

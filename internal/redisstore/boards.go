@@ -63,22 +63,30 @@ func (b *boards) number(board int, score float64) int64 {
 // changes appends the scripts' arguments for all leaderboards: for each the
 // participants with their scores, and those that are not on it.
 func (b *boards) changes(args []any, values []engine.KeyValue) []any {
-	scores := b.scores(values)
-	for board := range b.list {
-		at := len(args)
-		args = append(args, 0)
-		var off []any
-		for i := range values {
-			if s := scores[i*len(b.list)+board]; s.Ranked {
-				args = append(args, b.score(board, s.Value), values[i].Key)
-			} else {
-				off = append(off, values[i].Key)
-			}
-		}
-		args[at] = len(args) - at - 1
-		args = append(append(args, len(off)), off...)
+	for _, r := range b.ranks(values) {
+		args = append(append(args, len(r.on)), r.on...)
+		args = append(append(args, len(r.off)), r.off...)
 	}
 	return args
+}
+
+// ranks are what values say of one leaderboard: on has scores and participants by
+// turns, off has those that are not on it.
+type ranks struct{ on, off []any }
+
+func (b *boards) ranks(values []engine.KeyValue) []ranks {
+	all, scores := make([]ranks, len(b.list)), b.scores(values)
+	for board := range all {
+		r := &all[board]
+		for i := range values {
+			if s := scores[i*len(b.list)+board]; s.Ranked {
+				r.on = append(r.on, b.score(board, s.Value), values[i].Key)
+			} else {
+				r.off = append(r.off, values[i].Key)
+			}
+		}
+	}
+	return all
 }
 
 // scores returns each value's scores, one after the other. A value that cannot

@@ -77,9 +77,12 @@ func boardKey(generation, name string) string {
 	return "{veltrix.events.1/0}:" + generation + ":leaderboard:" + name
 }
 
-func TestLeaderboardsMoveWithTheirValues(t *testing.T) {
+func TestLeaderboardsMoveWithTheirValues(t *testing.T) { bothWays(t, leaderboardsMoveWithTheirValues) }
+
+func leaderboardsMoveWithTheirValues(t *testing.T, way way) {
 	t.Parallel()
 	s, _, m := ranked(t)
+	s = way(s)
 	m = to(t, s, m, holding("ada", 5, 0), holding("bob", -3, 77))
 	wantRanking(t, s, m.Generation, byScore, map[string]int64{"ada": 5, "bob": -3})
 	wantRanking(t, s, m.Generation, byFinish, map[string]int64{"bob": 77})
@@ -142,9 +145,12 @@ func TestStagedLeaderboardsAreAdopted(t *testing.T) {
 
 // A leaderboard that Redis lost is noticed as a bucket is, and never written to
 // or adopted as if it were whole.
-func TestLostLeaderboardIsNoticed(t *testing.T) {
+func TestLostLeaderboardIsNoticed(t *testing.T) { bothWays(t, lostLeaderboardIsNoticed) }
+
+func lostLeaderboardIsNoticed(t *testing.T, way way) {
 	t.Parallel()
 	s, client, m := ranked(t)
+	s = way(s)
 	m = to(t, s, m, holding("ada", 5, 0))
 	if err := client.Del(t.Context(), boardKey(m.Generation, "first")).Err(); err != nil {
 		t.Fatal(err)

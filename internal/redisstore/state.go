@@ -35,12 +35,14 @@ type State struct {
 	client redis.UniversalClient
 	space  Space
 	boards boards
+	// watchedFrom is the number of values from which a move is made under WATCH.
+	watchedFrom int
 }
 
 // NewState returns the view of one space. The schema says how values are ranked;
 // a nil one, for those who neither write nor rank, has no leaderboards.
 func NewState(client redis.UniversalClient, space Space, schema *participant.Schema) *State {
-	return &State{client, space, newBoards(space, schema)}
+	return &State{client, space, newBoards(space, schema), watchedFrom}
 }
 
 // Meta reads a partition's position and whether every bucket has its sentinel.
@@ -139,8 +141,12 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 	return meta, found, nil
 }
 
-// Apply moves a partition by compare-and-set; see apply.lua.
+// Apply moves a partition by compare-and-set; see apply.lua, and applyWatched for
+// large ones.
 func (s *State) Apply(ctx context.Context, partition int32, move engine.Move) (engine.Meta, error) {
+	if len(move.Values) >= s.watchedFrom {
+		return s.applyWatched(ctx, partition, move)
+	}
 	byBucket := s.byBucket(move.Values)
 	keys := []string{s.space.metaKey(partition)}
 	args := make([]any, 0, 7+s.space.Buckets+2*len(move.Values)*(1+len(s.boards.list)))

@@ -14,16 +14,31 @@ import (
 
 var space = redisstore.Space{Prefix: "veltrix", Generation: 1, Buckets: 4}
 
-func TestStateMiniredis(t *testing.T) {
+// way is how moves are made: by the script, or under WATCH.
+type way func(*redisstore.State) *redisstore.State
+
+func script(s *redisstore.State) *redisstore.State { return s }
+
+func bothWays(t *testing.T, test func(t *testing.T, way way)) {
+	t.Parallel()
+	t.Run("script", func(t *testing.T) { test(t, script) })
+	t.Run("watched", func(t *testing.T) { test(t, redisstore.Watched) })
+}
+
+func TestStateMiniredis(t *testing.T) { bothWays(t, stateMiniredis) }
+
+func stateMiniredis(t *testing.T, way way) {
 	t.Parallel()
 	enginetest.StoreSuite(t, func(t *testing.T) engine.Store {
 		client := redisstore.Open(redisstore.Config{Addrs: []string{miniredis.RunT(t).Addr()}})
 		t.Cleanup(func() { _ = client.Close() })
-		return redisstore.NewState(client, space, nil)
+		return way(redisstore.NewState(client, space, nil))
 	})
 }
 
-func TestStateRedis(t *testing.T) {
+func TestStateRedis(t *testing.T) { bothWays(t, stateRedis) }
+
+func stateRedis(t *testing.T, way way) {
 	t.Parallel()
 	server := testredis.Start(t, nil)
 	client := redisstore.Open(redisstore.Config{Addrs: []string{server.Addr}})
@@ -32,13 +47,15 @@ func TestStateRedis(t *testing.T) {
 		if err := client.FlushAll(context.Background()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		return redisstore.NewState(client, space, nil)
+		return way(redisstore.NewState(client, space, nil))
 	})
 }
 
 // A bucket that Redis lost must be noticed, whichever way it is looked at, and
 // must not be written to as if it were whole.
-func TestLostBucketIsNoticed(t *testing.T) {
+func TestLostBucketIsNoticed(t *testing.T) { bothWays(t, lostBucketIsNoticed) }
+
+func lostBucketIsNoticed(t *testing.T, way way) {
 	t.Parallel()
 	ctx := context.Background()
 	server := miniredis.RunT(t)
@@ -46,7 +63,7 @@ func TestLostBucketIsNoticed(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	one := space
 	one.Buckets = 1
-	s := redisstore.NewState(client, one, nil)
+	s := way(redisstore.NewState(client, one, nil))
 	m, err := s.Init(ctx, 0, engine.Meta{}, engine.Meta{Token: "token"})
 	if err != nil {
 		t.Fatal(err)
