@@ -73,9 +73,15 @@ func (w *benchWorld) command(ctx context.Context, args ...string) (*exec.Cmd, *s
 	return cmd, said
 }
 
-// empty fails where a bench left something behind.
+// empty fails where a bench left something behind, or somebody.
 func (w *benchWorld) empty() {
 	w.t.Helper()
+	running, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well-formed
+	for _, exe := range running {
+		if of, err := os.Readlink(exe); err == nil && of == w.binary {
+			w.t.Errorf("%s is left of the bench's processes", filepath.Dir(exe))
+		}
+	}
 	client := redisstore.Open(redisstore.Config{Addrs: []string{w.redis}})
 	defer client.Close() //nolint:errcheck // nothing is left to be lost
 	if keys, err := client.Keys(context.Background(), "*").Result(); err != nil || len(keys) > 0 {
@@ -191,36 +197,42 @@ func TestBenchInterrupted(t *testing.T) {
 	defer cancel()
 	for _, args := range [][]string{
 		{"latency", "--maximum", "400", "--levels", "100", "--for", "10m"},
-		{"recovery", "--maximum", "400", "--calm", "1s", "--rounds", "50"},
+		{"recovery", "--maximum", "400", "--calm", "1s", "--rounds", "50", "--processor-slots", "1"},
 	} {
 		cmd, said := w.command(ctx, args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		w.awaitKeys(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		w.awaitKeys(ended, said)
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Wait(); err == nil || !strings.Contains(said.String(), "interrupt") {
+		if err := <-ended; err == nil || !strings.Contains(said.String(), "interrupt") {
 			t.Errorf("%v: %v: %s", args, err, said.String())
 		}
 		w.empty()
 	}
 }
 
-// awaitKeys waits until a processor has written states.
-func (w *benchWorld) awaitKeys(ctx context.Context) {
+// awaitKeys waits until a processor has written states, as long as the bench runs.
+func (w *benchWorld) awaitKeys(ended chan error, said *strings.Builder) {
 	w.t.Helper()
 	client := redisstore.Open(redisstore.Config{Addrs: []string{w.redis}})
 	defer client.Close() //nolint:errcheck // nothing is left to be lost
 	for {
-		keys, err := client.Keys(ctx, "*:meta").Result()
+		keys, err := client.Keys(context.Background(), "*:meta").Result()
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		if len(keys) > 0 {
 			return
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case err := <-ended:
+			w.t.Fatalf("the bench has ended: %v: %s", err, said)
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
