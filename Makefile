@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-rebuild bench-guard bench-peers bench-peers-test incident flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-guard bench-peers bench-peers-test incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,12 @@ bench-pipeline: ## Measure the processor on a real Kafka and a real Redis
 
 bench-notify: ## Measure the notifier with 10,000 players connected, and write docs/performance.md
 	go run ./test/broker/run -- go run ./cmd/veltrix bench notify --write docs/performance.md
+
+bench-latency: ## Measure how long events take until their notification, and write docs/performance.md
+	go run ./test/broker/run -- go run ./cmd/veltrix bench latency --write docs/performance.md
+
+bench-recovery: ## Measure how long a killed processor is missed under load, and write docs/performance.md
+	go run ./test/broker/run -- go run ./cmd/veltrix bench recovery --write docs/performance.md
 
 bench-rebuild: ## Measure how long it takes to build anew what Redis lost
 	go run ./test/broker/run -- go run ./cmd/veltrix bench rebuild --participants 1000000 --events 2200000 --tail 200000

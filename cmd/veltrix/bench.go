@@ -78,7 +78,7 @@ func benchCommand() *cobra.Command {
 		}
 		return report.WriteText(cmd.OutOrStdout())
 	}
-	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchGuardCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchGuardCommand())
 	return cmd
 }
 

@@ -22,12 +22,13 @@ import (
 	"github.com/veltrix/veltrix/internal/telemetry"
 )
 
-// The processes that a run of Notify starts, so that the operating system
-// accounts for each by itself.
+// The processes that a run starts, so that the operating system accounts for each
+// by itself.
 const (
-	PartNotifier = "notifier" // as its command runs it
-	PartPipeline = "pipeline" // a gateway and a processor
-	PartPlayers  = "players"  // holds the streams
+	PartNotifier  = "notifier"  // as its command runs it
+	PartPipeline  = "pipeline"  // a gateway and a processor
+	PartPlayers   = "players"   // holds the streams
+	PartProcessor = "processor" // of the workload core
 )
 
 // addresses are what a part that serves says first.
@@ -60,8 +61,16 @@ func RunPart(ctx context.Context, rt app.Runtime, name string, in io.Reader, out
 		return serve(ctx, rt, out, listener.Addr().String(), append(gateway.Checks(), processor.Checks()...), gateway, processor)
 	case PartPlayers:
 		return newCrowd().run(ctx, in, out)
+	case PartProcessor:
+		program, err := (&Workload{shape: shapes["core"]}).Program()
+		if err != nil {
+			return err
+		}
+		app.BoundMemory(rt.Config)
+		processor := app.NewProcessor(rt, program)
+		return serve(ctx, rt, out, "", processor.Checks(), processor)
 	}
-	return fmt.Errorf("a part is %s, %s or %s, not %q", PartNotifier, PartPipeline, PartPlayers, name)
+	return fmt.Errorf("a part is %s, %s, %s or %s, not %q", PartNotifier, PartPipeline, PartPlayers, PartProcessor, name)
 }
 
 // serve runs services beside their metrics, as Runtime.Serve does, and says

@@ -69,11 +69,14 @@ var began = time.Date(2025, time.June, 1, 8, 0, 0, 0, time.UTC)
 
 const apart = 10 * time.Second
 
+// firstID is the identity of event number 0, and those of the others follow.
+const firstID = int64(1e11)
+
 // record makes event number i of all, number n of participant who.
 func (w *Workload) record(i int64, who int, n int64, partitions int32) *kgo.Record {
 	key := fmt.Appendf(nil, "player-%05d", who)
 	at := began.Add(time.Duration(n)*apart + time.Duration(i%1000)*time.Millisecond)
-	id, when := strconv.FormatInt(1e11+i, 10), at.Format("2006-01-02T15:04:05.000000Z")
+	id, when := strconv.FormatInt(firstID+i, 10), at.Format("2006-01-02T15:04:05.000000Z")
 	kind, data := "player.walked", w.walked(i)
 	if i%int64(w.Notify) == int64(w.Notify)-1 {
 		kind, data = "clue.found", w.found(i, n)
