@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -270,31 +268,8 @@ func noise(u usage) string {
 	return ""
 }
 
-// The marks in a page between which a report is written.
-const (
-	notifyPageBegin = "<!-- bench notify: begin -->\n"
-	notifyPageEnd   = "<!-- bench notify: end -->"
-)
-
 // WritePage puts the report, with the command that made it, between the page's
 // marks.
 func (r *NotifyReport) WritePage(path, command string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("write the report into a page: %w", err)
-	}
-	before, rest, ok1 := strings.Cut(string(b), notifyPageBegin)
-	_, after, ok2 := strings.Cut(rest, notifyPageEnd)
-	if !ok1 || !ok2 {
-		return fmt.Errorf("%s has no place for the report: a line %q and a line %q", path, strings.TrimSpace(notifyPageBegin), notifyPageEnd)
-	}
-	var text strings.Builder
-	if err := r.WriteText(&text); err != nil {
-		return err
-	}
-	page := slices.Concat([]byte(before+notifyPageBegin+"```\n$ "+command+"\n"), []byte(text.String()+"```\n"+notifyPageEnd+after))
-	if err := os.WriteFile(path, page, 0o644); err != nil {
-		return fmt.Errorf("write the report into a page: %w", err)
-	}
-	return nil
+	return writePage(path, "bench notify", command, r.WriteText)
 }
