@@ -18,6 +18,7 @@ func benchCommand() *cobra.Command {
 		workload     string
 		encoding     string
 		asJSON       bool
+		extras       benchExtras
 		opts         bench.Options
 	)
 	cmd := &cobra.Command{
@@ -38,6 +39,7 @@ func benchCommand() *cobra.Command {
 		Example: "  veltrix bench --kafka-brokers 127.0.0.1:9092 --redis-addrs 127.0.0.1:6379\n" +
 			"  veltrix bench --workload disorder --events 1000000\n" +
 			"  veltrix bench --events 4000000 --rounds 5 --json > figures.json\n" +
+			"  veltrix bench --embedded --events 100000 --html report.html\n" +
 			"  veltrix bench --cpuprofile cpu.out && go tool pprof -top cpu.out",
 		Args: cobra.NoArgs,
 	}
@@ -55,6 +57,7 @@ func benchCommand() *cobra.Command {
 	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds before them that are not")
 	flags.StringVar(&opts.CPUProfile, "cpuprofile", "", "profile a further round of the processor into this file")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	extras.flags(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -69,16 +72,21 @@ func benchCommand() *cobra.Command {
 		opts.Progress = func(format string, args ...any) {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 		}
-		report, err := bench.Run(cmd.Context(), app.NewRuntime(cfg, version), opts)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return report.WriteJSON(cmd.OutOrStdout())
-		}
-		return report.WriteText(cmd.OutOrStdout())
+		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
+			report, err := bench.Run(cmd.Context(), rt, opts)
+			if err != nil {
+				return err
+			}
+			if err := extras.writeHTML(report); err != nil {
+				return err
+			}
+			if asJSON {
+				return report.WriteJSON(cmd.OutOrStdout())
+			}
+			return report.WriteText(cmd.OutOrStdout())
+		})
 	}
-	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchGrowthCommand())
 	return cmd
 }
 
