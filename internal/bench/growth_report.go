@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -146,9 +147,7 @@ func (r *GrowthReport) WritePage(path, command string) error {
 // WriteText writes the report for people.
 func (r *GrowthReport) WriteText(w io.Writer) error {
 	var b strings.Builder
-	for _, f := range r.facts() {
-		fmt.Fprintf(&b, "%-10s %s\n", f.Name, f.Text)
-	}
+	r.writeHead(&b)
 	for _, g := range r.Dimensions {
 		b.WriteByte('\n')
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -173,20 +172,15 @@ func (r *GrowthReport) WriteText(w io.Writer) error {
 	return err
 }
 
-// fact is something that the figures depend on.
-type fact struct{ Name, Text string }
-
-// facts are what the figures depend on, and what was compared.
-func (r *GrowthReport) facts() []fact {
+// writeHead writes what the figures depend on, and what was compared.
+func (r *GrowthReport) writeHead(b *strings.Builder) {
 	m, v := r.Machine, r.Verified
-	return []fact{
-		{"workload", fmt.Sprintf("core: %s events a round, one thing more of in each table and the rest as in core; %d rounds, interleaved", thousands(float64(r.Events)), r.Rounds)},
-		{"processor", fmt.Sprintf("%d slots, commit every %s or %s records", r.Processor.Slots, r.Processor.CommitInterval, thousands(float64(r.Processor.CommitRecords)))},
-		{"machine", fmt.Sprintf("%d CPUs (%s), %d MiB, %s, Go %s", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)},
-		{"servers", fmt.Sprintf("Kafka %s; Redis %s", orUnknown(m.Kafka), orUnknown(m.Redis))},
-		{"compared", fmt.Sprintf("%d rounds, in all %s events, %s outputs, %s states, with their fold: nothing lost, duplicated or wrong",
-			v.Rounds, thousands(float64(v.Events)), thousands(float64(v.Outputs)), thousands(float64(v.States)))},
-	}
+	fmt.Fprintf(b, "workload   core: %s events a round, one thing more of in each table and the rest as in core; %d rounds, interleaved\n", thousands(float64(r.Events)), r.Rounds)
+	fmt.Fprintf(b, "processor  %d slots, commit every %s or %s records\n", r.Processor.Slots, r.Processor.CommitInterval, thousands(float64(r.Processor.CommitRecords)))
+	fmt.Fprintf(b, "machine    %d CPUs (%s), %d MiB, %s, Go %s\n", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)
+	fmt.Fprintf(b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
+	fmt.Fprintf(b, "compared   %d rounds, in all %s events, %s outputs, %s states, with their fold: nothing lost, duplicated or wrong\n",
+		v.Rounds, thousands(float64(v.Events)), thousands(float64(v.Outputs)), thousands(float64(v.States)))
 }
 
 // table is a dimension's figures in rows of cells, the first one the columns' names
@@ -202,7 +196,7 @@ func (r *GrowthReport) table(g *Grown) [][]string {
 		})
 	}
 	if slope != nil {
-		rows = append(rows, []string{"a " + slope.per(g), "", "", slope.Own.text(), textOf(slope.Broker), textOf(slope.Redis), slope.Together.text(), "", "", "", ""})
+		rows = append(rows, []string{"per " + slope.per(g), "", "", slope.Own.text(), textOf(slope.Broker), textOf(slope.Redis), slope.Together.text(), "", "", "", ""})
 	}
 	return rows
 }
@@ -217,12 +211,16 @@ func (s *Slope) per(g *Grown) string {
 
 // text is a rise with its standard error, in nanoseconds.
 func (r Rise) text() string {
-	digits := 0
-	if math.Abs(r.Nanos) < 10 { // per unit it may be little
-		digits = 2
+	size := math.Abs(r.Nanos)
+	if r.Error != nil {
+		size = max(size, *r.Error)
 	}
-	if math.Abs(r.Nanos) < 0.1 {
+	digits := 0
+	switch { // for one unit more it may be little
+	case size < 0.1:
 		digits = 5
+	case size < 10:
+		digits = 2
 	}
 	text := fmt.Sprintf("%+.*f", digits, r.Nanos)
 	if r.Error != nil {
@@ -255,6 +253,9 @@ func (s *Slope) words(g *Grown) []string {
 		text += " That is not told from none."
 	}
 	lines := []string{text}
+	if g.disturbed() {
+		lines = append(lines, "Rounds that other load or the start disturbed are in it; see the notes.")
+	}
 	if g.Name == "tail" {
 		var means []string
 		for _, p := range g.Points {
@@ -267,6 +268,14 @@ func (s *Slope) words(g *Grown) []string {
 	return lines
 }
 
+// disturbed says that what is counted holds rounds that would better not be.
+func (g *Grown) disturbed() bool {
+	return slices.ContainsFunc(g.Points, func(p *GrowthPoint) bool {
+		counted, quiet := p.Counted()
+		return !quiet || slices.ContainsFunc(counted, func(w Window) bool { return w.WithStart })
+	})
+}
+
 // young is how few events of a participant leave its state smaller than it grows to.
 const young = 10
 
@@ -277,16 +286,23 @@ func (r *GrowthReport) notes() []string {
 		points = append(points, g.Points...)
 	}
 	notes := r.rounds(points...).notes()
+	remarks := map[string][]string{} // points by what is to be said of them
 	for _, p := range points {
-		if each := float64(r.Events) / float64(p.States); each < young {
-			notes = append(notes, fmt.Sprintf("%s: a participant had %.2g events, so that states are small and most commits meet new ones: give more --events", p.Name, each))
+		if float64(r.Events)/float64(p.States) < young {
+			const text = "a participant had few events, so that states are small and commits meet many new ones: give more --events"
+			remarks[text] = append(remarks[text], p.Name)
 		}
 		if len(p.CacheBytes) < len(p.Rounds) {
-			notes = append(notes, fmt.Sprintf("%s: not all participants fit into processor.cache_bytes (%d MiB), and what one takes there is not known", p.Name, r.Processor.CacheBytes>>20))
+			text := fmt.Sprintf("not all participants fit into processor.cache_bytes (%d MiB), and what one takes there is not known", r.Processor.CacheBytes>>20)
+			remarks[text] = append(remarks[text], p.Name)
 		}
 		if len(p.RedisBytes) < len(p.Rounds) {
-			notes = append(notes, p.Name+": Redis did not say what its keys take (MEMORY USAGE)")
+			const text = "Redis did not say what its keys take (MEMORY USAGE)"
+			remarks[text] = append(remarks[text], p.Name)
 		}
 	}
-	return slices.Compact(notes)
+	for _, text := range slices.Sorted(maps.Keys(remarks)) {
+		notes = append(notes, strings.Join(remarks[text], "; ")+": "+text)
+	}
+	return notes
 }

@@ -16,6 +16,8 @@ type Slope struct {
 	Own      Rise    `json:"own"`
 	Broker   *Rise   `json:"broker"` // null: not measured
 	Redis    *Rise   `json:"redis"`  // null: not measured
+
+	at0 float64 // the height of the line of all together at 0
 }
 
 // What a slope is for.
@@ -100,9 +102,9 @@ func (r rounds) slope(broker, redis bool) *Slope {
 	}
 	unit, _ := r.fit(perUnit, together)
 	// Through two points both lines are the same.
-	s := &Slope{Per: perDoubling, Apt: doubling.r2, Other: unit.r2, Together: doubling.Rise}
+	s := &Slope{Per: perDoubling, Apt: doubling.r2, Other: unit.r2, Together: doubling.Rise, at0: doubling.at0}
 	if unit.left < doubling.left*(1-1e-9) {
-		s.Per, s.Apt, s.Other, s.Together = perUnit, unit.r2, doubling.r2, unit.Rise
+		s.Per, s.Apt, s.Other, s.Together, s.at0 = perUnit, unit.r2, doubling.r2, unit.Rise, unit.at0
 	}
 	part := func(of func(Window) float64) *Rise {
 		l, _ := r.fit(s.Per, of)

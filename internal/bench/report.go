@@ -147,20 +147,10 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // WriteText writes the report for people, wholly in the width of a terminal.
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
-	m, l := r.Machine, r.Workload
-	fmt.Fprintf(&b, "workload   %s: %s events of %d B (%s), %s participants, a notification every %s, %d partitions\n",
-		l.Name, thousands(float64(l.Events)), l.EventBytes, l.Encoding, thousands(float64(l.Participants)), every(l), r.Partitions)
-	fmt.Fprintf(&b, "processor  %d slots, commit every %s or %s records\n", r.Processor.Slots, r.Processor.CommitInterval, thousands(float64(r.Processor.CommitRecords)))
-	fmt.Fprintf(&b, "machine    %d CPUs (%s), %d MiB, %s, Go %s\n", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)
-	fmt.Fprintf(&b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
-	fmt.Fprintf(&b, "compared   %d rounds of %s events, %s outputs, %s states with their fold: nothing lost, duplicated or wrong\n\n",
-		r.Verified.Rounds, thousands(float64(r.Verified.Events)), thousands(float64(r.Verified.Outputs)), thousands(float64(r.Verified.States)))
+	r.writeHead(&b)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "variant\tevents/s\trange\tratio\tCPU ns/event: own\tbroker\tRedis\tother load\t")
-	for i, f := range r.Figures() {
-		v := &r.Variants[i]
-		fmt.Fprintf(t, "%s\t%s\t%s–%s\t%.2f\t%.0f\t%s\t%s\t%s\t\n", f.Name, thousands(f.EventsPerS), thousands(f.Low), thousands(f.High),
-			f.Ratio, f.OwnNanos, orNone(f.BrokerNanos), orNone(f.RedisNanos), load(v))
+	for _, row := range r.table() {
+		fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -178,6 +168,30 @@ func (r *Report) WriteText(w io.Writer) error {
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeHead writes what the figures depend on, and what was compared.
+func (r *Report) writeHead(b *strings.Builder) {
+	m, l := r.Machine, r.Workload
+	fmt.Fprintf(b, "workload   %s: %s events of %d B (%s), %s participants, a notification every %s, %d partitions\n",
+		l.Name, thousands(float64(l.Events)), l.EventBytes, l.Encoding, thousands(float64(l.Participants)), every(l), r.Partitions)
+	fmt.Fprintf(b, "processor  %d slots, commit every %s or %s records\n", r.Processor.Slots, r.Processor.CommitInterval, thousands(float64(r.Processor.CommitRecords)))
+	fmt.Fprintf(b, "machine    %d CPUs (%s), %d MiB, %s, Go %s\n", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)
+	fmt.Fprintf(b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
+	fmt.Fprintf(b, "compared   %d rounds of %s events, %s outputs, %s states with their fold: nothing lost, duplicated or wrong\n\n",
+		r.Verified.Rounds, thousands(float64(r.Verified.Events)), thousands(float64(r.Verified.Outputs)), thousands(float64(r.Verified.States)))
+}
+
+// table is the figures in rows of cells, the first one the columns' names.
+func (r *Report) table() [][]string {
+	rows := [][]string{{"variant", "events/s", "range", "ratio", "CPU ns/event: own", "broker", "Redis", "other load"}}
+	for i, f := range r.Figures() {
+		rows = append(rows, []string{
+			f.Name, thousands(f.EventsPerS), thousands(f.Low) + "–" + thousands(f.High), fmt.Sprintf("%.2f", f.Ratio),
+			fmt.Sprintf("%.0f", f.OwnNanos), orNone(f.BrokerNanos), orNone(f.RedisNanos), load(&r.Variants[i]),
+		})
+	}
+	return rows
 }
 
 // notes are what a reader has to know beside the figures.
