@@ -115,7 +115,9 @@ func (e *benchExtras) with(ctx context.Context, rt app.Runtime, do func(app.Runt
 }
 
 // writeHTML writes the page, where one is wished for.
-func (e *benchExtras) writeHTML(report interface{ HTML(command string) ([]byte, error) }) error {
+func (e *benchExtras) writeHTML(report interface {
+	HTML(command string) ([]byte, error)
+}) error {
 	if e.html == "" {
 		return nil
 	}

@@ -1,6 +1,9 @@
 package bench
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Slope is how an event's cost grows along a dimension: straight lines through the
 // measured rounds by least squares, in nanoseconds of CPU an event.
@@ -32,8 +35,8 @@ type Rise struct {
 	Error *float64 `json:"standard_error"` // null: of too few rounds to say
 }
 
-// seen says that a rise is told from none: it is two of its standard errors or more.
-func (r Rise) seen() bool { return r.Error != nil && math.Abs(r.Nanos) >= 2**r.Error }
+// seen says that a rise is told from none: it is more than two of its standard errors.
+func (r Rise) seen() bool { return r.Error != nil && math.Abs(r.Nanos) > 2**r.Error }
 
 // line is a straight line through points by least squares.
 type line struct {
@@ -46,6 +49,9 @@ type line struct {
 // fit returns the line through points, and whether there is one: not through points
 // that stand above each other.
 func fit(x, y []float64) (line, bool) {
+	if len(slices.Compact(slices.Sorted(slices.Values(x)))) < 2 {
+		return line{}, false
+	}
 	n := float64(len(x))
 	var mx, my float64
 	for i := range x {
@@ -55,9 +61,6 @@ func fit(x, y []float64) (line, bool) {
 	for i := range x {
 		dx, dy := x[i]-mx, y[i]-my
 		sxx, sxy, syy = sxx+dx*dx, sxy+dx*dy, syy+dy*dy
-	}
-	if sxx == 0 { // also of none, and of one
-		return line{}, false
 	}
 	l := line{Rise: Rise{Nanos: sxy / sxx}}
 	l.at0 = my - l.Nanos*mx
