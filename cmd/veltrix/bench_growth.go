@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -17,7 +18,6 @@ import (
 
 func benchGrowthCommand() *cobra.Command {
 	var (
-		asJSON bool
 		write  string
 		extras benchExtras
 		opts   bench.GrowthOptions
@@ -51,7 +51,6 @@ func benchGrowthCommand() *cobra.Command {
 	flags.Int64Var(&opts.Events, "events", 400_000, "events in each round")
 	flags.IntVar(&opts.Rounds, "rounds", 3, "rounds of each point that are measured")
 	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds of core before them that are not")
-	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	flags.StringVar(&write, "write", "", "write the report into this page too, between its marks")
 	extras.flags(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -62,9 +61,7 @@ func benchGrowthCommand() *cobra.Command {
 		if !cfg.Explicit("log.level") {
 			cfg.Log.Level = "warn"
 		}
-		opts.Progress = func(format string, args ...any) {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}
+		opts.Progress = progress(cmd)
 		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
 			report, err := bench.Growth(cmd.Context(), rt, opts)
 			if err != nil {
@@ -75,16 +72,17 @@ func benchGrowthCommand() *cobra.Command {
 					return err
 				}
 			}
-			if err := extras.writeHTML(report); err != nil {
-				return err
-			}
-			if asJSON {
-				return report.WriteJSON(cmd.OutOrStdout())
-			}
-			return report.WriteText(cmd.OutOrStdout())
+			return extras.show(cmd.OutOrStdout(), report)
 		})
 	}
 	return cmd
+}
+
+// progress says on the error stream what a bench is at.
+func progress(cmd *cobra.Command) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	}
 }
 
 // called is how this command was called, for a report.
@@ -92,11 +90,13 @@ func called() string { return strings.Join(append([]string{"veltrix"}, os.Args[1
 
 // benchExtras are what several benches offer beside their own.
 type benchExtras struct {
+	json     bool
 	html     string
 	embedded bool
 }
 
 func (e *benchExtras) flags(flags *pflag.FlagSet) {
+	flags.BoolVar(&e.json, "json", false, "print the report as JSON")
 	flags.StringVar(&e.html, "html", "", "write the report into this file too, as one HTML page with plots")
 	flags.BoolVar(&e.embedded, "embedded", false, "bring an embedded broker and a Redis along, to try it out: no figure then says anything of Kafka")
 }
@@ -114,19 +114,26 @@ func (e *benchExtras) with(ctx context.Context, rt app.Runtime, do func(app.Runt
 	return errors.Join(err, end())
 }
 
-// writeHTML writes the page, where one is wished for.
-func (e *benchExtras) writeHTML(report interface {
+// benchReport is a report with all of its faces.
+type benchReport interface {
+	WriteText(w io.Writer) error
+	WriteJSON(w io.Writer) error
 	HTML(command string) ([]byte, error)
-}) error {
-	if e.html == "" {
-		return nil
+}
+
+// show writes the page, where one is wished for, and prints the report.
+func (e *benchExtras) show(out io.Writer, report benchReport) error {
+	if e.html != "" {
+		page, err := report.HTML(called())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(e.html, page, 0o644); err != nil {
+			return fmt.Errorf("write the report as HTML: %w", err)
+		}
 	}
-	page, err := report.HTML(called())
-	if err != nil {
-		return err
+	if e.json {
+		return report.WriteJSON(out)
 	}
-	if err := os.WriteFile(e.html, page, 0o644); err != nil {
-		return fmt.Errorf("write the report as HTML: %w", err)
-	}
-	return nil
+	return report.WriteText(out)
 }
