@@ -65,7 +65,7 @@ func benchCommand() *cobra.Command {
 		if opts.Workload, err = bench.NewWorkload(workload, events, participants, encoding); err != nil {
 			return err
 		}
-		opts.Progress = progress(cmd)
+		opts.Progress = benchProgress(cmd)
 		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
 			report, err := bench.Run(cmd.Context(), rt, opts)
 			if err != nil {

@@ -61,7 +61,7 @@ func benchGrowthCommand() *cobra.Command {
 		if !cfg.Explicit("log.level") {
 			cfg.Log.Level = "warn"
 		}
-		opts.Progress = progress(cmd)
+		opts.Progress = benchProgress(cmd)
 		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
 			report, err := bench.Growth(cmd.Context(), rt, opts)
 			if err != nil {
@@ -78,8 +78,8 @@ func benchGrowthCommand() *cobra.Command {
 	return cmd
 }
 
-// progress says on the error stream what a bench is at.
-func progress(cmd *cobra.Command) func(format string, args ...any) {
+// benchProgress says on the error stream what a bench is at.
+func benchProgress(cmd *cobra.Command) func(format string, args ...any) {
 	return func(format string, args ...any) {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
 	}
