@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/veltrix/veltrix/internal/app"
+	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/redisstore"
 )
 
@@ -145,24 +146,30 @@ const publishTimeout = 30 * time.Second
 func lookCached(ctx context.Context, p *app.Processor, events int64) (held cached, err error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	err = await(ctx, nil, func() (bool, error) {
-		held = cached{}
-		applied := int64(0)
-		for _, v := range p.Views() {
-			if v == nil {
-				continue
-			}
-			held.bytes, held.evicted = held.bytes+v.CacheBytes, held.evicted+v.Counts.Evicted
-			for _, s := range v.Status {
-				applied += s.Applied
-			}
-		}
-		return applied == events, nil
+	err = await(ctx, nil, func() (done bool, err error) {
+		held, done = published(p.Views(), events)
+		return done, nil
 	})
 	if err != nil {
 		return held, fmt.Errorf("wait until the processor publishes that it is done: %w", err)
 	}
 	return held, nil
+}
+
+// published sums what slots say of their caches, and whether they say that so many
+// events are in Redis: what they published before that is of fewer participants.
+func published(views []*engine.View, events int64) (held cached, done bool) {
+	applied := int64(0)
+	for _, v := range views {
+		if v == nil { // between two sessions
+			continue
+		}
+		held.bytes, held.evicted = held.bytes+v.CacheBytes, held.evicted+v.Counts.Evicted
+		for _, s := range v.Status {
+			applied += s.Applied
+		}
+	}
+	return held, applied == events
 }
 
 // stateBytes is what the partitions' keys take in Redis, by its own account; negative

@@ -68,6 +68,17 @@ func TestSlopeSaysWhichIsApt(t *testing.T) {
 	}
 }
 
+// TestRiseToldFromNone: more than two of its standard errors, up or down.
+func TestRiseToldFromNone(t *testing.T) {
+	for r, want := range map[Rise]bool{
+		{10, new(6.0)}: false, {13, new(6.0)}: true, {-13, new(6.0)}: true, {-10, new(6.0)}: false, {10, nil}: false, {0, new(0.0)}: false,
+	} {
+		if r.seen() != want {
+			t.Errorf("%s is told from none: %t", r.text(), !want)
+		}
+	}
+}
+
 func TestRiseInWords(t *testing.T) {
 	for want, r := range map[string]Rise{
 		"+312 ± 20":          {312.4, new(20.2)},

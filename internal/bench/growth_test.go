@@ -15,6 +15,7 @@ import (
 
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/app"
+	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/participant"
@@ -274,5 +275,20 @@ func TestCacheThatHoldsNotAllIsNoFigure(t *testing.T) {
 		if notes := strings.Join(r.notes(), "\n"); !strings.Contains(notes, "participants 10: Redis did not say") {
 			t.Errorf("%s: notes: %s", name, notes)
 		}
+	}
+}
+
+// TestCacheIsOfAllThatWasFolded: what slots published before the end is not taken.
+func TestCacheIsOfAllThatWasFolded(t *testing.T) {
+	views := []*engine.View{
+		{Status: []engine.Status{{Applied: 30}, {Applied: 20}}, CacheBytes: 500},
+		nil,
+		{Status: []engine.Status{{Applied: 50}}, CacheBytes: 400, Counts: engine.Counts{Evicted: 3}},
+	}
+	if held, done := published(views, 100); !done || held != (cached{bytes: 900, evicted: 3}) {
+		t.Errorf("at the end: %+v, %t", held, done)
+	}
+	if _, done := published(views, 101); done {
+		t.Error("an event is missing, and the cache is taken for whole")
 	}
 }
