@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/veltrix/veltrix/config"
 	"github.com/veltrix/veltrix/internal/app"
@@ -17,7 +18,7 @@ func benchCommand() *cobra.Command {
 		participants int
 		workload     string
 		encoding     string
-		asJSON       bool
+		extras       benchExtras
 		opts         bench.Options
 	)
 	cmd := &cobra.Command{
@@ -38,6 +39,7 @@ func benchCommand() *cobra.Command {
 		Example: "  veltrix bench --kafka-brokers 127.0.0.1:9092 --redis-addrs 127.0.0.1:6379\n" +
 			"  veltrix bench --workload disorder --events 1000000\n" +
 			"  veltrix bench --events 4000000 --rounds 5 --json > figures.json\n" +
+			"  veltrix bench --embedded --events 100000 --html report.html\n" +
 			"  veltrix bench --cpuprofile cpu.out && go tool pprof -top cpu.out",
 		Args: cobra.NoArgs,
 	}
@@ -50,11 +52,8 @@ func benchCommand() *cobra.Command {
 	flags.Int64Var(&events, "events", 400_000, "events in each round, copies included")
 	flags.IntVar(&participants, "participants", 0, "participants among whom they are spread; 0: the workload's own, 20,000, wide 500,000")
 	flags.StringVar(&encoding, "encoding", bench.Structured, "how an event is written: structured (all of it JSON) or binary (its attributes as headers)")
-	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
-	flags.IntVar(&opts.Rounds, "rounds", 3, "rounds that are measured")
-	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds before them that are not")
-	flags.StringVar(&opts.CPUProfile, "cpuprofile", "", "profile a further round of the processor into this file")
-	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	benchFlags(flags, &opts)
+	extras.flags(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := config.Load(cmd.Flags())
 		if err != nil {
@@ -66,20 +65,25 @@ func benchCommand() *cobra.Command {
 		if opts.Workload, err = bench.NewWorkload(workload, events, participants, encoding); err != nil {
 			return err
 		}
-		opts.Progress = func(format string, args ...any) {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}
-		report, err := bench.Run(cmd.Context(), app.NewRuntime(cfg, version), opts)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return report.WriteJSON(cmd.OutOrStdout())
-		}
-		return report.WriteText(cmd.OutOrStdout())
+		opts.Progress = benchProgress(cmd)
+		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
+			report, err := bench.Run(cmd.Context(), rt, opts)
+			if err != nil {
+				return err
+			}
+			return extras.show(cmd.OutOrStdout(), report)
+		})
 	}
-	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchGuardCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchGrowthCommand(), benchGuardCommand())
 	return cmd
+}
+
+// benchFlags are how it is measured.
+func benchFlags(flags *pflag.FlagSet, opts *bench.Options) {
+	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
+	flags.IntVar(&opts.Rounds, "rounds", 3, "rounds that are measured")
+	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds before them that are not")
+	flags.StringVar(&opts.CPUProfile, "cpuprofile", "", "profile a further round of the processor into this file")
 }
 
 func benchRebuildCommand() *cobra.Command {

@@ -150,11 +150,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	r.writeHead(&b)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "variant\tevents/s\trange\tratio\tCPU ns/event: own\tbroker\tRedis\tother load\t")
-	for i, f := range r.Figures() {
-		v := &r.Variants[i]
-		fmt.Fprintf(t, "%s\t%s\t%s–%s\t%.2f\t%.0f\t%s\t%s\t%s\t\n", f.Name, thousands(f.EventsPerS), thousands(f.Low), thousands(f.High),
-			f.Ratio, f.OwnNanos, orNone(f.BrokerNanos), orNone(f.RedisNanos), load(v))
+	for _, row := range r.table() {
+		fmt.Fprintln(t, strings.Join(row, "\t")+"\t")
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -190,6 +187,18 @@ func (r *Report) writeHead(b *strings.Builder) {
 	fmt.Fprintf(b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
 	fmt.Fprintf(b, "compared   %d rounds of %s events, %s outputs, %s states with their fold: nothing lost, duplicated or wrong\n\n",
 		r.Verified.Rounds, thousands(float64(r.Verified.Events)), thousands(float64(r.Verified.Outputs)), thousands(float64(r.Verified.States)))
+}
+
+// table is the figures in rows of cells, the first one the columns' names.
+func (r *Report) table() [][]string {
+	rows := [][]string{{"variant", "events/s", "range", "ratio", "CPU ns/event: own", "broker", "Redis", "other load"}}
+	for i, f := range r.Figures() {
+		rows = append(rows, []string{
+			f.Name, thousands(f.EventsPerS), thousands(f.Low) + "–" + thousands(f.High), fmt.Sprintf("%.2f", f.Ratio),
+			fmt.Sprintf("%.0f", f.OwnNanos), orNone(f.BrokerNanos), orNone(f.RedisNanos), load(&r.Variants[i]),
+		})
+	}
+	return rows
 }
 
 // notes are what a reader has to know beside the figures.

@@ -130,6 +130,9 @@ func describe(ctx context.Context, rt app.Runtime) (Machine, *Meter, error) {
 	if machine.Kafka, err = kafkaVersion(asking, kafka); err != nil {
 		return machine, nil, err
 	}
+	if rt.BootID != "" {
+		machine.Kafka += embedded
+	}
 	info, err := redisInfo(asking, rt)
 	if err != nil {
 		return machine, nil, err
@@ -151,10 +154,9 @@ func (r *Runner) describe(ctx context.Context) error {
 		return err
 	}
 	r.meter = meter
-	p := r.rt.Config.Processor
 	r.report = &Report{
 		Workload: *r.opts.Workload, Partitions: r.opts.Partitions, Rounds: r.opts.Rounds, Warmups: r.opts.Warmups,
-		Processor: Settings{Slots: p.Slots, CommitInterval: p.CommitInterval.String(), CommitRecords: p.CommitRecords, CacheBytes: int64(p.CacheBytes), Buckets: p.Buckets},
+		Processor: settings(r.rt),
 		Machine:   machine, Broker: r.meter.Broker, Redis: r.meter.Redis, Reference: r.variants[0].Name(),
 	}
 	for _, v := range r.variants {
@@ -164,6 +166,11 @@ func (r *Runner) describe(ctx context.Context) error {
 		r.report.Variants = append(r.report.Variants, Result{Name: r.whole.Name()})
 	}
 	return nil
+}
+
+func settings(rt app.Runtime) Settings {
+	p := rt.Config.Processor
+	return Settings{Slots: p.Slots, CommitInterval: p.CommitInterval.String(), CommitRecords: p.CommitRecords, CacheBytes: int64(p.CacheBytes), Buckets: p.Buckets}
 }
 
 // round runs every variant once over the same filled topic, each time another

@@ -35,6 +35,9 @@ type shape struct {
 // while their participant still knows the event, others after.
 const recent = 100_000
 
+// The seeds that every workload draws its participants from.
+const seed1, seed2 = 283, 20_000
+
 var shapes = map[string]shape{
 	"core":     {participants: 20_000, notify: 10, once: true, rules: coreRules},
 	"wide":     {participants: 500_000, notify: 10, once: true, rules: coreRules},
@@ -50,7 +53,7 @@ func Workloads() []string { return slices.Sorted(maps.Keys(shapes)) }
 // Each hands the events to fn in the order in which they are sent, with the
 // partition they belong to. The records are fn's.
 func (w *Workload) Each(partitions int32, fn func(*kgo.Record) error) error {
-	s := stream{Workload: w, partitions: partitions, random: rand.New(rand.NewPCG(283, 20_000)), counts: make([]int64, w.Participants)}
+	s := stream{Workload: w, partitions: partitions, random: rand.New(rand.NewPCG(seed1, seed2)), counts: make([]int64, w.Participants)}
 	if w.skew > 0 {
 		s.zipf = rand.NewZipf(s.random, w.skew, 1, uint64(w.Participants-1))
 	}

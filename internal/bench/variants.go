@@ -113,6 +113,9 @@ type pipeline struct {
 	also func() bool
 	// steady is called when the window begins and ends; may be nil.
 	steady func(began bool) error
+	// look is called with the processor, still at work, when the window has ended;
+	// may be nil.
+	look func(context.Context, *app.Processor) error
 }
 
 // Name implements Variant.
@@ -207,6 +210,11 @@ func (v *pipeline) measure(ctx context.Context, view *view, processor *app.Proce
 	}
 	if v.steady != nil {
 		if err := v.steady(false); err != nil {
+			return Window{}, err
+		}
+	}
+	if v.look != nil {
+		if err := v.look(ctx, processor); err != nil {
 			return Window{}, err
 		}
 	}
