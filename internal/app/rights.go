@@ -60,10 +60,10 @@ func (r *rights) tell(now error) {
 	was := r.err()
 	switch {
 	case now == nil && was != nil:
-		r.lost.Store(nil)
 		r.rt.Log.Info("the brokers allow again what was missing", "was", was)
+		r.lost.Store(nil)
 	case now != nil && (was == nil || was.Error() != now.Error()):
-		r.lost.Store(&now)
 		r.rt.Log.Error("the brokers do not allow what this service needs; what needs it waits", "error", now)
+		r.lost.Store(&now) // whoever sees it in /readyz finds it in the log
 	}
 }

@@ -131,9 +131,9 @@ func rightsAreTaken(g *guarded) {
 			post() // what needs it
 		}
 		c.p.unready(sentence)
-		if !strings.Contains(c.p.log.String(), sentence) {
-			g.t.Errorf("%s does not log %q", c.p.name, sentence)
-		}
+		g.until(func() (bool, string) { // the log comes through a pipe
+			return strings.Contains(c.p.log.String(), sentence), fmt.Sprintf("%s does not log %q", c.p.name, sentence)
+		})
 		g.allow(account{a.user, []kafka.Right{r}})
 		c.p.unready("")
 		g.until(func() (bool, string) {
