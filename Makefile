@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-guard bench-peers bench-peers-test incident flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-soak bench-guard bench-peers bench-peers-test incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ bench-rebuild: ## Measure how long it takes to build anew what Redis lost
 
 bench-growth: ## Measure how the cost of an event grows, and write docs/performance.md
 	go run ./test/broker/run -- go run ./cmd/veltrix bench growth --write docs/performance.md
+
+bench-soak: ## Watch a processor's memory for ten minutes, with more participants than its cache holds, and write docs/performance.md
+	go run ./test/broker/run -- go run ./cmd/veltrix bench soak --participants 200000 --processor-cache-bytes 64MiB --write docs/performance.md
 
 # What a run of GUARD costs is compared with a recorded run of the same; CI has a short one, and
 # allows more, since its machine is not the one that recorded it.

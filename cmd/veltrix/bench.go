@@ -74,7 +74,7 @@ func benchCommand() *cobra.Command {
 			return extras.show(cmd.OutOrStdout(), report)
 		})
 	}
-	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchGrowthCommand(), benchGuardCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchSoakCommand(), benchGrowthCommand(), benchGuardCommand())
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,7 +17,8 @@ import (
 // LoadOptions are those of the benches that send in an open loop, at a share of
 // what a processor can do at most.
 type LoadOptions struct {
-	Participants int // of the workload core; 0: its own
+	Workload     string // by name, one whose notifications are told once; empty: core
+	Participants int    // of the workload; 0: its own
 	Partitions   int32
 	Maximum      float64 // events/s of the processor; 0: measured first
 	Events       int64   // of each topic that the maximum is measured on
@@ -88,7 +90,7 @@ func (l *loaded) say(format string, args ...any) {
 
 // workload makes events enough for a part of the run.
 func (l *loaded) workload(events int64) (*Workload, error) {
-	return NewWorkload("core", events, l.opts.Participants, Structured)
+	return NewWorkload(cmp.Or(l.opts.Workload, "core"), events, l.opts.Participants, Structured)
 }
 
 // maximum measures the processor in this process, on topics filled before.

@@ -232,17 +232,24 @@ type memory struct {
 // memory reads what the part holds now. Resident is read first: the rest
 // begins with a collection, which an operator's process would not make.
 func (p *part) memory(ctx context.Context, proc string) (m memory, err error) {
-	kib, err := strconv.ParseInt(strings.TrimSuffix(field(proc+"/"+strconv.Itoa(p.PID())+"/status", "VmRSS"), " kB"), 10, 64)
-	if err != nil {
-		return m, fmt.Errorf("read the memory of the %s: %w", p.name, err)
+	if m.Resident, err = p.resident(proc); err != nil {
+		return m, err
 	}
-	m.Resident = kib << 10
 	if _, _, err := p.ask(ctx, "/debug/pprof/heap?gc=1"); err != nil {
 		return m, err
 	}
 	sums, err := p.metrics(ctx)
 	m.Heap, m.Stacks, m.Goroutines = int64(sums["go_memstats_heap_alloc_bytes"]), int64(sums["go_memstats_stack_inuse_bytes"]), int64(sums["go_goroutines"])
 	return m, err
+}
+
+// resident reads what the operating system counts as the part's memory, in bytes.
+func (p *part) resident(proc string) (int64, error) {
+	kib, err := strconv.ParseInt(strings.TrimSuffix(field(proc+"/"+strconv.Itoa(p.PID())+"/status", "VmRSS"), " kB"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read the memory of the %s: %w", p.name, err)
+	}
+	return kib << 10, nil
 }
 
 // until asks every few milliseconds, until ctx ends.
