@@ -144,6 +144,7 @@ func (d *brokerDoctor) client(opts ...kgo.Opt) (*kgo.Client, error) {
 
 // cluster is what the brokers say of themselves, and of three topics.
 type cluster struct {
+	id       string           // empty where the brokers tell none
 	nodes    map[int32]string // the advertised address of each broker
 	gone     []int32          // brokers that have replicas, and are not in the metadata
 	topics   map[string]clusterTopic
@@ -210,6 +211,13 @@ func (d *brokerDoctor) lookAtCluster(ctx context.Context) (*cluster, error) {
 	})
 }
 
+func idOf(meta *kmsg.MetadataResponse) string {
+	if meta.ClusterID == nil {
+		return ""
+	}
+	return *meta.ClusterID
+}
+
 // newCluster reads the metadata. kadm would give nothing where one of the topics is
 // denied.
 func newCluster(ctx context.Context, cl *kgo.Client, topics ...string) (*cluster, error) {
@@ -223,7 +231,7 @@ func newCluster(ctx context.Context, cl *kgo.Client, topics ...string) (*cluster
 	if err != nil {
 		return nil, fmt.Errorf("read the brokers: %w", err)
 	}
-	c := &cluster{nodes: map[int32]string{}, topics: map[string]clusterTopic{}}
+	c := &cluster{id: idOf(meta), nodes: map[int32]string{}, topics: map[string]clusterTopic{}}
 	for _, b := range meta.Brokers {
 		c.nodes[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 	}
@@ -290,7 +298,7 @@ func (d *brokerDoctor) lookAtBrokers(ctx context.Context) (*cluster, *answers, e
 		for range each {
 			for _, node := range nodes {
 				g.Go(func() error {
-					by, settings, err := d.ask(ctx, c.nodes[node], nodes)
+					by, settings, err := d.ask(ctx, c, c.nodes[node], nodes)
 					mu.Lock()
 					defer mu.Unlock()
 					a.note(c.nodes[node], by, settings, err)
@@ -358,8 +366,9 @@ func share(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // ask makes a connection to an address and asks for the settings of all brokers:
-// a broker answers for itself alone, and so says which one it is.
-func (d *brokerDoctor) ask(ctx context.Context, addr string, nodes []int32) (by int32, settings map[string]string, err error) {
+// a broker answers for itself alone, and so says which one it is. Another cluster
+// has brokers of the same numbers: it is told by its ID, over the same connection.
+func (d *brokerDoctor) ask(ctx context.Context, c *cluster, addr string, nodes []int32) (by int32, settings map[string]string, err error) {
 	ctx, cancel := share(ctx)
 	defer cancel()
 	cl, err := d.client(kgo.SeedBrokers(addr), kgo.DialTimeout(askTimeout), kgo.RequestTimeoutOverhead(askTimeout))
@@ -373,11 +382,21 @@ func (d *brokerDoctor) ask(ctx context.Context, addr string, nodes []int32) (by 
 		r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(node)), brokerSettings
 		req.Resources = append(req.Resources, r)
 	}
-	answer, err := cl.SeedBrokers()[0].Request(ctx, req)
+	broker := cl.SeedBrokers()[0]
+	answer, err := broker.Request(ctx, req)
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask the broker at %s: %w", addr, err)
 	}
+	whose := kmsg.NewPtrMetadataRequest()
+	whose.Topics = []kmsg.MetadataRequestTopic{} // of none
+	meta, err := broker.Request(ctx, whose)
+	if err != nil {
+		return 0, nil, fmt.Errorf("ask the broker at %s for its cluster: %w", addr, err)
+	}
 	by = strange
+	if id := idOf(meta.(*kmsg.MetadataResponse)); id != c.id {
+		return by, nil, nil
+	}
 	for _, r := range answer.(*kmsg.DescribeConfigsResponse).Resources {
 		switch err := kerr.ErrorForCode(r.ErrorCode); {
 		case errors.Is(err, kerr.InvalidRequest): // another's

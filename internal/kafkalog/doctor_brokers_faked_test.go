@@ -77,7 +77,7 @@ func onlyK01(t *testing.T, cfg kafkalog.Config) preflight.Result {
 // of the same, or one that hangs up.
 func TestK01WhereAddressesLead(t *testing.T) {
 	t.Parallel()
-	strangers := fakeBrokers(t, kfake.NumBrokers(5))
+	strangers, namesakes := fakeBrokers(t, kfake.NumBrokers(5)), fakeBrokers(t, kfake.ClusterID("another"))
 	curt, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +95,10 @@ func TestK01WhereAddressesLead(t *testing.T) {
 		"each to its own": {func([]*spreader, []string) {}, preflight.Pass, "is broker 1 (4 connections)"},
 		"one of another cluster": {
 			func(own []*spreader, _ []string) { own[0].add(strangers[4]) }, preflight.Fail,
+			"served nodes none of these,0 over 4 connections, and is broker 0's",
+		},
+		"one of another cluster, of the same number": {
+			func(own []*spreader, _ []string) { own[0].add(namesakes[0]) }, preflight.Fail,
 			"served nodes none of these,0 over 4 connections, and is broker 0's",
 		},
 		"another of the same": {

@@ -41,6 +41,7 @@ var doctorKafka = []mutant{
 	looked("K01 one address", "one address of several brokers that leads nowhere is none", advertised, atBrokers, "case len(at[addr]) > 1:", "case false:"),
 	looked("K01 one address", "an address may lead to another broker", lead, atBrokers, "return node != at[addr][0] })", "return false && node != at[addr][0] })"),
 	looked("K01 broker of another cluster", "a broker that is none of these is taken for the first", lead, atBrokers, "	by = strange\n", ""),
+	looked("K01 broker of another cluster", "one of the same number passes", lead, atBrokers, "; id != c.id {", "; false && id != c.id {"),
 	looked("K01 broker of another cluster", "a broker that is none of these is passed over", lead, atBrokers, "		a.served[addr] = append(a.served[addr], by)\n		if by != strange {\n			a.settings", "		if by != strange {\n			a.served[addr] = append(a.served[addr], by)\n			a.settings"),
 	looked("K01 several connections", "one connection to each address is enough", lead, atBrokers, "slices.Sorted(maps.Keys(c.nodes)), connectionsEach", "slices.Sorted(maps.Keys(c.nodes)), 1"),
 	looked("K01 several connections", "connections that failed beside others say nothing", lead, atBrokers, "len(tries) > 0 && len(a.served[addr]) > 0 {", "false {\n			_ = tries"),
