@@ -155,8 +155,10 @@ func (p *process) sum(counter string) (total int64) {
 		return 0
 	}
 	for line := range bytes.Lines(body) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(string(line)), " "); ok && (name == counter || strings.HasPrefix(name, counter+"{")) {
-			n, err := strconv.ParseFloat(value, 64)
+		text := strings.TrimSpace(string(line))
+		at := strings.LastIndexByte(text, ' ') // labels may hold some
+		if at >= 0 && (text[:at] == counter || strings.HasPrefix(text, counter+"{")) {
+			n, err := strconv.ParseFloat(text[at+1:], 64)
 			if err != nil {
 				p.t.Fatalf("%s: %s", line, err)
 			}
