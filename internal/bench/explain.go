@@ -39,7 +39,7 @@ var costCentres = []costCentre{
 	{"order", "admission, place in the tail, floor", []string{ours + "participant."}},
 	{"rules", "conditions, changes, texts", []string{ours + "rules."}},
 	{"outputs", "notifications and rejects as records", []string{ours + "wire.Notification", ours + "wire.Rejected"}},
-	{"encode", "the touched states, once for each batch", []string{ours + "fold.(*Fold).Encode", ours + "wire.Append"}},
+	{encoding, "the touched states, once for each batch", []string{ours + "fold.(*Fold).Encode", ours + "wire.Append"}},
 	{"hash", "of the log and of the states", []string{ours + "engine.chain", ours + "engine.valueDigest"}},
 	{"engine", "batches, cache, the order of effects", []string{ours + "engine.", ours + "fold."}},
 	{"produce and commit", "outputs, offsets, transactions", []string{
@@ -53,6 +53,9 @@ var costCentres = []costCentre{
 
 // elsewhereSpent is what no cost centre names.
 const elsewhereSpent = "rest"
+
+// encoding is the cost of states as bytes.
+const encoding = "encode"
 
 // Explain reads a CPU profile of a processor that folded so many events.
 func Explain(path string, events int64) ([]Cost, error) {
@@ -137,4 +140,34 @@ func writeCosts(w io.Writer, all []Cost) error {
 	}
 	fmt.Fprintf(t, "all\t%.0f\t\t\t\n", sum)
 	return t.Flush()
+}
+
+// floor says what an event costs that nobody can leave out who keeps such states in
+// Redis, beside what it does cost, in ns of CPU of all processes: to consume it, to
+// encode its share of the states, and what Redis takes to store them.
+func (r *Report) floor() string {
+	encode := 0.0
+	for _, c := range r.Profile {
+		if c.Name == encoding {
+			encode = c.Nanos
+		}
+	}
+	var loop, processor *Figures
+	figures := r.Figures()
+	for i := range figures {
+		switch f := &figures[i]; f.Name {
+		case r.Reference:
+			loop = f
+		case (*pipeline)(nil).Name():
+			processor = f
+		}
+	}
+	if loop == nil || processor == nil || loop.BrokerNanos == nil || processor.BrokerNanos == nil || processor.RedisNanos == nil {
+		return ""
+	}
+	consume, redis := loop.OwnNanos+*loop.BrokerNanos, *processor.RedisNanos
+	whole := processor.OwnNanos + *processor.BrokerNanos + redis
+	least := consume + encode + redis
+	return fmt.Sprintf("\nno less than %.0f ns an event of all processes: %.0f to consume it, %.0f to encode, %.0f of Redis; it is %.0f, %.1f times that\n",
+		least, consume, encode, redis, whole, whole/least)
 }

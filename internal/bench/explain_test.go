@@ -90,3 +90,19 @@ func symbols(t *testing.T) string {
 	}
 	return b.String()
 }
+
+// TestFloor: consuming, encoding and Redis are the least; where a part was not
+// measured, nothing is claimed.
+func TestFloor(t *testing.T) {
+	r := report()
+	r.Profile = []Cost{{Name: encoding, Nanos: 500_000}}
+	// The loop takes 1 ms own and 0.5 of the broker, Redis 0.6 for the processor, which
+	// has 3 own and 1.5 of the broker: 2.6 ms at least, and 5.1 in all.
+	if got := r.floor(); !strings.Contains(got, "no less than 2600000 ns") || !strings.Contains(got, "it is 5100000, 2.0 times that") {
+		t.Errorf("the floor: %s", got)
+	}
+	r.Redis = Process{Reason: elsewhere}
+	if got := r.floor(); got != "" {
+		t.Errorf("without Redis: %s", got)
+	}
+}

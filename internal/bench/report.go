@@ -172,6 +172,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		if err := writeCosts(&b, r.Profile); err != nil {
 			return err
 		}
+		b.WriteString(r.floor())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -65,7 +65,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.participants, "participants", 0, "participants among whom they are spread; 0: the workload's own")
 	flags.StringSliceVar(&f.peers, "peers", usual, "peers, by commas, of "+strings.Join(names(), ", ")+"; naive takes minutes where the others take seconds")
 	flags.IntSliceVar(&f.clients, "clients", []int{2}, "clients of each peer and slots of the processor; several: one run for each")
-	flags.StringToStringVar(&f.targets, "targets", nil, "what the processor's rate should be as a part of a peer's, as franz-alo=1,naive=20")
+	flags.StringToStringVar(&f.targets, "targets", nil, "what the processor's rate should be as a part of a peer's instead of the usual, as franz-alo=1,naive=20")
 	flags.Int32Var(&f.opts.Partitions, "partitions", 8, "partitions of the topics")
 	flags.IntVar(&f.opts.Rounds, "rounds", 5, "rounds that are measured")
 	flags.IntVar(&f.opts.Warmups, "warmups", 1, "rounds before them that are not")

@@ -10,9 +10,10 @@ import (
 const streams = "streams"
 
 // usual are the peers that are measured where none are named.
-var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-redis"}
+var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-hand", streams + "-redis-hand"}
 
-// all returns the peers, most of which are one binary.
+// all returns the peers, most of which are one binary. Target is what the processor's
+// rate should be as a part of theirs.
 func all(binary, jar string) []bench.Peer {
 	ours := func(name string) func([]string) *exec.Cmd {
 		return func(args []string) *exec.Cmd { return exec.Command(binary, append([]string{name}, args...)...) }
@@ -23,16 +24,16 @@ func all(binary, jar string) []bench.Peer {
 		}
 	}
 	return []bench.Peer{
-		{Name: "franz-eos", Command: ours("franz-eos")},
-		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true},
-		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true},
+		{Name: "franz-eos", Command: ours("franz-eos"), Target: 0.55},
+		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true, Target: 0.8},
+		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true, Target: 15},
 		{Name: "sarama-eos", Command: ours("sarama-eos")},
 		{Name: "confluent-eos", Command: ours("confluent-eos")},
 		{Name: streams, Command: java()},
-		{Name: streams + "-hand", Command: java("--parser", "hand")},
+		{Name: streams + "-hand", Command: java("--parser", "hand"), Target: 2.5},
 		{Name: streams + "-memory", Command: java("--parser", "hand", "--store", "memory")},
 		{Name: streams + "-redis", Command: java(), Redis: true},
-		{Name: streams + "-redis-hand", Command: java("--parser", "hand"), Redis: true},
+		{Name: streams + "-redis-hand", Command: java("--parser", "hand"), Redis: true, Target: 4},
 	}
 }
 
