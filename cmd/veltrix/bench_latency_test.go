@@ -174,7 +174,8 @@ func TestBenchUnderLoadWithoutTheFold(t *testing.T) {
 	w.empty()
 }
 
-// damage adds a participant whom no event mentions, as soon as there is one.
+// damage adds a participant whom no event mentions, as soon as there is a state, and
+// once: later the keys are removed, and a field that is set makes its key again.
 func damage(ctx context.Context, addr string) {
 	client := redisstore.Open(redisstore.Config{Addrs: []string{addr}})
 	defer client.Close() //nolint:errcheck // nothing is left to be lost
@@ -183,6 +184,7 @@ func damage(ctx context.Context, addr string) {
 		for _, key := range keys {
 			if fields, err := client.HKeys(ctx, key).Result(); err == nil && len(fields) > 1 && strings.Contains(strings.Join(fields, " "), "player-") {
 				client.HSetNX(ctx, key, "player-nobody", "x")
+				return
 			}
 		}
 		time.Sleep(20 * time.Millisecond)

@@ -223,20 +223,9 @@ func grown(t *testing.T, r *GrowthReport, points []int) {
 // TestNoGrowthWithoutTheFold damages a state behind the processor's back.
 func TestNoGrowthWithoutTheFold(t *testing.T) {
 	rt, redis, adm := world(t)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-				damage(redis)
-			}
-		}
-	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	go damage(ctx, redis)
 	r, err := Growth(ctx, rt, GrowthOptions{Dimensions: []string{"rules"}, Points: []int{1, 2}, Events: 3000, Rounds: 1, Progress: t.Logf})
 	var dirty *DirtyError
 	if r != nil || !errors.As(err, &dirty) {

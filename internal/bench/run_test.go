@@ -106,20 +106,9 @@ func TestRunEndToEnd(t *testing.T) {
 func TestNoFigureWithoutTheFold(t *testing.T) {
 	rt, redis, adm := world(t)
 	opts := options(t, Structured)
-	done := make(chan struct{})
-	defer close(done)
-	go func() { // as soon as there is a state, it becomes another
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(time.Millisecond):
-				damage(redis)
-			}
-		}
-	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
+	go damage(ctx, redis)
 	report, err := Run(ctx, rt, opts)
 	var dirty *DirtyError
 	if report != nil || !errors.As(err, &dirty) {
@@ -131,11 +120,15 @@ func TestNoFigureWithoutTheFold(t *testing.T) {
 	empty(t, redis, adm)
 }
 
-// damage adds a participant whom no event mentions.
-func damage(redis *miniredis.Miniredis) {
-	for _, key := range redis.Keys() {
-		if fields, err := redis.HKeys(key); err == nil && len(fields) > 1 && strings.HasPrefix(fields[1], "player-") {
-			redis.HSet(key, "player-nobody", "x")
+// damage adds a participant whom no event mentions, as soon as there is a state, and
+// once: later the keys are removed, and a field that is set makes its key again.
+func damage(ctx context.Context, redis *miniredis.Miniredis) {
+	for ; ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		for _, key := range redis.Keys() {
+			if fields, err := redis.HKeys(key); err == nil && len(fields) > 1 && strings.HasPrefix(fields[1], "player-") {
+				redis.HSet(key, "player-nobody", "x")
+				return
+			}
 		}
 	}
 }
