@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ func benchCommand() *cobra.Command {
 	}
 	config.Flags(cmd, "kafka", "redis", "processor")
 	flags := cmd.Flags()
-	for _, name := range []string{"prefix", "profile", "processor-instance"} {
+	for _, name := range benchDecides {
 		flags.Lookup(name).Hidden = true // the bench decides them
 	}
 	flags.StringVar(&workload, "workload", "core", "the events: "+strings.Join(bench.Workloads(), ", "))
@@ -106,7 +105,7 @@ func benchRebuildCommand() *cobra.Command {
 	}
 	config.Flags(cmd, "kafka", "redis", "processor")
 	flags := cmd.Flags()
-	for _, name := range []string{"prefix", "profile", "processor-instance"} {
+	for _, name := range benchDecides {
 		flags.Lookup(name).Hidden = true // the bench decides them
 	}
 	flags.Int64Var(&events, "events", 440_000, "events, those of the tail included")
@@ -125,9 +124,7 @@ func benchRebuildCommand() *cobra.Command {
 		if opts.Workload, err = bench.NewWorkload("core", events, participants, bench.Structured); err != nil {
 			return err
 		}
-		opts.Progress = func(format string, args ...any) {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}
+		opts.Progress = benchProgress(cmd)
 		report, err := bench.Rebuild(cmd.Context(), app.NewRuntime(cfg, version), opts)
 		if err != nil {
 			return err

@@ -66,9 +66,7 @@ func benchGuardCommand() *cobra.Command {
 			return err
 		}
 		opts.ProcessorOnly = true
-		opts.Progress = func(format string, args ...any) {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}
+		opts.Progress = benchProgress(cmd)
 		return guard.run(cmd, app.NewRuntime(cfg, version), opts)
 	}
 	return cmd

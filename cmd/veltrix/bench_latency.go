@@ -89,9 +89,7 @@ func loadRuntime(cmd *cobra.Command, opts *bench.LoadOptions) (app.Runtime, erro
 	opts.Part = func(name string) *exec.Cmd {
 		return exec.Command(self, append([]string{"bench", "notify", "part", name}, given...)...)
 	}
-	opts.Progress = func(format string, args ...any) {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-	}
+	opts.Progress = benchProgress(cmd)
 	return app.NewRuntime(cfg, version), nil
 }
 

@@ -65,9 +65,7 @@ func benchNotifyCommand() *cobra.Command {
 		opts.Part = func(name string) *exec.Cmd {
 			return exec.Command(self, append([]string{"bench", "notify", "part", name}, given...)...)
 		}
-		opts.Progress = func(format string, args ...any) {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
-		}
+		opts.Progress = benchProgress(cmd)
 		report, err := bench.Notify(cmd.Context(), app.NewRuntime(cfg, version), opts)
 		if err != nil {
 			return err
