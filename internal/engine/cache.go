@@ -15,6 +15,7 @@ type entry struct {
 	overlay    State // nil: not touched by the batch
 	digest     uint64
 	bytes      int
+	touch      int   // its place in the run that touches it
 	dirtyTo    int64 // a move up to here carries it; pinned until Redis acknowledged it
 	newer, old *entry
 }
@@ -46,17 +47,14 @@ func (c *cache) of(partition int32) map[string]*entry {
 func (c *cache) add(of map[string]*entry, partition int32, key string) *entry {
 	e := &entry{key: strings.Clone(key), partition: partition} // the event's is part of a longer text
 	of[e.key] = e
-	c.resize(e)
+	c.resize(e, 0)
 	c.link(e)
 	return e
 }
 
-// resize accounts for the entry's present state.
-func (c *cache) resize(e *entry) {
-	n := entryOverhead + len(e.key)
-	if e.state != nil {
-		n += e.state.Bytes()
-	}
+// resize accounts for a state that takes so many bytes.
+func (c *cache) resize(e *entry, state int) {
+	n := entryOverhead + len(e.key) + state
 	c.bytes += n - e.bytes
 	e.bytes = n
 }

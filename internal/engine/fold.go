@@ -64,6 +64,8 @@ type Output struct {
 	Key       []byte
 	Value     []byte
 	Headers   []wire.Header
+
+	cause int32 // the record's place in its run
 }
 
 // Outputs collects what a batch produces, in the order of its causes.

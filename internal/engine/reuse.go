@@ -78,17 +78,11 @@ func (u *reuse) keepMove(m Move) {
 	}
 }
 
-// encode writes the states of entries one behind the other and returns where each ends.
-func (a *arena) encode(f Fold, entries []*entry) (ends []int) {
-	ends = make([]int, len(entries))
-	for i, e := range entries {
-		if i == sampled && cap(a.memory) < len(a.memory)/sampled*len(entries) {
-			a.memory = slices.Grow(a.memory, len(a.memory)/sampled*(len(entries)-sampled)*9/8)
-		}
-		a.memory = f.Encode(a.memory, e.overlay)
-		ends[i] = len(a.memory)
+// expect makes room for all of a run's values, by what the first of them took.
+func (a *arena) expect(written, all int) {
+	if each := len(a.memory) / written; cap(a.memory) < each*all {
+		a.memory = slices.Grow(a.memory, each*(all-written)*9/8)
 	}
-	return ends
 }
 
 // sampled is how many states tell how large the others are.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -15,13 +16,27 @@ type run struct {
 	to      int64 // the offset after the last record
 	records []Record
 	items   []Item
-	entries []*entry // parallel to items; nil where no state is needed
+	next    []int32  // parallel to items: the next one of the same participant, or 0
+	alone   []int32  // items that need no state
+	touched []touch  // participants, in the order of their first items
 	asked   []*entry // entries whose load this run asked for
 	accept  []int64  // positions at which what is asked for may be read
-	touched []*entry // entries with an overlay, in the order of first touch
 	stamp   Stamp    // at to, once folded
 	written arena    // what changed, encoded
-	digests []uint64 // parallel to written.values
+	changes []change // parallel to written.values
+}
+
+// touch is a participant that a run has records of.
+type touch struct {
+	entry       *entry
+	first, last int32 // places in items
+}
+
+// change is what becomes known of a participant when its new value is written.
+type change struct {
+	end    int // of the value, in the arena's memory
+	digest uint64
+	bytes  int
 }
 
 func newRun(p *partition) *run {
@@ -52,7 +67,7 @@ func (r *run) add(records []Record) (next int64, ok bool) {
 func (m *Machine) prepare(r *run) []string {
 	of := m.cache.of(r.p.id)
 	r.items = m.reuse.decoded(len(r.records))
-	r.entries = make([]*entry, len(r.records))
+	r.next = make([]int32, len(r.records))
 	var keys []string
 	// What is asked for has no unacknowledged change, so it reads the same
 	// before and after each move that is under way now. The answer may come
@@ -63,7 +78,9 @@ func (m *Machine) prepare(r *run) []string {
 	}
 	for i := range r.records {
 		item := &r.items[i]
+		r.stamp.Chain = chain(r.stamp.Chain, &r.records[i])
 		if m.fold.Decode(&r.records[i], item); item.Key == "" {
+			r.alone = append(r.alone, int32(i))
 			continue
 		}
 		e := of[item.Key]
@@ -75,9 +92,20 @@ func (m *Machine) prepare(r *run) []string {
 		} else {
 			m.counts.Hits++
 		}
-		r.entries[i] = e
+		r.touch(e, int32(i))
 	}
 	return keys
+}
+
+// touch puts an item behind the ones of its participant.
+func (r *run) touch(e *entry, item int32) {
+	if at := e.touch; at < len(r.touched) && r.touched[at].entry == e {
+		t := &r.touched[at]
+		r.next[t.last], t.last = item, item
+		return
+	}
+	e.touch = len(r.touched)
+	r.touched = append(r.touched, touch{e, item, item})
 }
 
 // fill puts loaded values into the entries that the run asked for. The
@@ -98,7 +126,7 @@ func (m *Machine) fill(r *run, got LoadResult) error {
 				return fmt.Errorf("partition %d: state of %q: %w", p.id, e.key, err)
 			}
 			e.state, e.digest = state, valueDigest(e.key, value)
-			m.cache.resize(e)
+			m.cache.resize(e, state.Bytes())
 		}
 	}
 	r.asked = nil
@@ -106,64 +134,82 @@ func (m *Machine) fill(r *run, got LoadResult) error {
 }
 
 // foldRun folds the records into overlays, encodes what changed, and leaves
-// the stamp at the run's end.
+// the stamp at the run's end. It does so participant by participant, because
+// what is copied, folded and encoded at once is read from memory once; no state
+// depends on another one, and the outputs are put into their causes' order.
 func (m *Machine) foldRun(r *run, out *Outputs) {
-	for i := range r.records {
-		var s State
-		if e := r.entries[i]; e != nil {
-			if e.overlay == nil {
-				if e.state == nil {
-					e.overlay = m.fold.New()
-				} else {
-					e.overlay = m.fold.Clone(e.state, m.reuse.state())
-				}
-				r.touched = append(r.touched, e)
-			}
-			s = e.overlay
-		}
-		m.fold.Apply(s, &r.records[i], &r.items[i], out)
-		r.stamp.Chain = chain(r.stamp.Chain, &r.records[i])
+	r.written = m.reuse.arena()
+	begin := len(out.List)
+	for _, i := range r.alone {
+		m.foldItem(nil, r, i, out)
 	}
+	for at := range r.touched {
+		t := &r.touched[at]
+		if t.entry.state == nil {
+			t.entry.overlay = m.fold.New()
+		} else {
+			t.entry.overlay = m.fold.Clone(t.entry.state, m.reuse.state())
+		}
+		for i := t.first; ; i = r.next[i] {
+			if m.foldItem(t.entry.overlay, r, i, out); i == t.last {
+				break
+			}
+		}
+		m.encode(r, t.entry)
+		if at == sampled {
+			r.written.expect(sampled, len(r.touched))
+		}
+	}
+	start := 0
+	for i := range r.changes {
+		end := r.changes[i].end
+		r.written.values[i].Value = r.written.memory[start:end:end]
+		start = end
+	}
+	slices.SortStableFunc(out.List[begin:], func(a, b Output) int { return cmp.Compare(a.cause, b.cause) })
 	m.reuse.keepItems(r.items)
 	r.items = nil
-	m.encodeRun(r)
 }
 
-// encodeRun encodes each touched participant once. One that came out as it
-// went in is not written.
-func (m *Machine) encodeRun(r *run) {
-	a, start := m.reuse.arena(), 0
-	ends := a.encode(m.fold, r.touched)
-	for i, e := range r.touched {
-		value := a.memory[start:ends[i]:ends[i]]
-		start = ends[i]
-		if e.state == nil && bytes.Equal(value, m.empty) {
-			continue
-		}
-		digest := valueDigest(e.key, value)
-		if e.state != nil && digest == e.digest {
-			continue
-		}
-		r.stamp.Digest += digest
-		if e.state != nil {
-			r.stamp.Digest -= e.digest
-		}
-		a.values = append(a.values, KeyValue{e.key, value})
-		r.digests = append(r.digests, digest)
+func (m *Machine) foldItem(s State, r *run, item int32, out *Outputs) {
+	begin := len(out.List)
+	m.fold.Apply(s, &r.records[item], &r.items[item], out)
+	for i := begin; i < len(out.List); i++ {
+		out.List[i].cause = item
 	}
-	r.written = a
+}
+
+// encode writes a participant's new state behind the others of the run. One that
+// came out as it went in is not written.
+func (m *Machine) encode(r *run, e *entry) {
+	a := &r.written
+	start := len(a.memory)
+	a.memory = m.fold.Encode(a.memory, e.overlay)
+	value := a.memory[start:]
+	digest := valueDigest(e.key, value)
+	if e.state == nil && bytes.Equal(value, m.empty) || e.state != nil && digest == e.digest {
+		a.memory = a.memory[:start]
+		return
+	}
+	r.stamp.Digest += digest
+	if e.state != nil {
+		r.stamp.Digest -= e.digest
+	}
+	a.values = append(a.values, KeyValue{Key: e.key})
+	r.changes = append(r.changes, change{len(a.memory), digest, e.overlay.Bytes()})
 }
 
 // merge makes a run's overlays the state, and moves Redis.
 func (m *Machine) merge(r *run) {
 	p, next := r.p, 0
-	for _, e := range r.touched {
+	for _, t := range r.touched {
+		e := t.entry
 		over := e.overlay
-		if next < len(r.written.values) && r.written.values[next].Key == e.key {
+		if next < len(r.changes) && r.written.values[next].Key == e.key {
 			over, e.state = e.state, e.overlay
-			e.digest, e.dirtyTo = r.digests[next], r.to
+			e.digest, e.dirtyTo = r.changes[next].digest, r.to
+			m.cache.resize(e, r.changes[next].bytes)
 			next++
-			m.cache.resize(e)
 		}
 		e.overlay = nil
 		m.reuse.keepState(over)
@@ -181,9 +227,9 @@ func (m *Machine) merge(r *run) {
 
 // discard drops a run's overlays, and the entries that were never loaded.
 func (m *Machine) discard(r *run) {
-	for _, e := range r.touched {
-		m.reuse.keepState(e.overlay)
-		e.overlay = nil
+	for _, t := range r.touched {
+		m.reuse.keepState(t.entry.overlay)
+		t.entry.overlay = nil
 	}
 	if m.owned(r.p.id, r.epoch) == nil {
 		return // the cache of that ownership is gone already

@@ -86,10 +86,10 @@ func TestSeedReplaysByteIdentically(t *testing.T) {
 	}
 }
 
-// A machine that keeps what an abort should drop is found; the command ends
+// A machine that takes an abort for a commit is found; the command ends
 // with 1 and says how to see the violation again, which then happens again.
 func TestBrokenMachineIsReported(t *testing.T) {
-	binary := build(t, [3]string{"../../batch.go", "\t\tm.discard(r)\n", "\t\t_ = r\n"})
+	binary := build(t, [3]string{"../../batch.go", "\t\tm.uncertain()\n", "\t\tm.committed()\n"})
 	code, out := call(t, binary, "-seeds", "500", "-steps", "1000")
 	if code != 1 || !strings.HasPrefix(out, "VIOLATION: seed ") {
 		t.Fatalf("a broken machine ended with %d: %s", code, last(out))
