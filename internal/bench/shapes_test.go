@@ -56,9 +56,7 @@ func measure(t *testing.T, w *Workload) measured {
 			states[who] = f.New()
 		}
 		var out engine.Outputs
-		var item engine.Item
-		f.Decode(&record, &item)
-		f.Apply(states[who], &record, &item, &out)
+		f.Apply(states[who], &record, &out)
 		for i, n := range out.Fates {
 			m.fates[i] += n
 		}

@@ -1,7 +1,5 @@
 package engine
 
-import "strings"
-
 // entryOverhead estimates what a cached participant takes beside its state:
 // the entry, its key and its place in the map.
 const entryOverhead = 192
@@ -45,7 +43,7 @@ func (c *cache) of(partition int32) map[string]*entry {
 
 // add puts a new entry into the cache; its run loads it or removes it.
 func (c *cache) add(of map[string]*entry, partition int32, key string) *entry {
-	e := &entry{key: strings.Clone(key), partition: partition} // the event's is part of a longer text
+	e := &entry{key: key, partition: partition}
 	of[e.key] = e
 	c.resize(e, 0)
 	c.link(e)

@@ -8,14 +8,6 @@ import (
 // Record is one record of the source topic.
 type Record = wire.Record
 
-// Item is a decoded record. Key names the participant whose state Apply needs;
-// it is empty where the record's fate does not depend on any state. Data is the
-// fold's own.
-type Item struct {
-	Key  string
-	Data any
-}
-
 // State is one participant's state, owned by the engine between calls.
 type State interface {
 	// Bytes estimates the memory held, for the cache's budget.
@@ -26,19 +18,18 @@ type State interface {
 // in the same order give the same outputs and the same encoded states, on any
 // machine and at any time. It is safe for concurrent use.
 type Fold interface {
-	// Decode reads what a record says into item, and may reuse the Data that it
-	// left there before. It never fails: what cannot be decoded is an Item whose
-	// Apply writes a rejection.
-	Decode(r *Record, item *Item)
+	// Key names the participant whose state Apply needs, in the record's memory.
+	// It is nil where the record's fate does not depend on any state.
+	Key(r *Record) []byte
 	// New returns the state of a participant who has no events.
 	New() State
 	// Clone returns a copy of s that Apply may change without touching s. It may
 	// reuse the memory of over, a state that nobody has any more, or nil.
 	Clone(s, over State) State
-	// Apply folds one record into s, in place (nil where Item.Key is empty),
-	// and appends its outputs and counts its fate in out. Neither keeps anything
-	// of item.Data.
-	Apply(s State, r *Record, item *Item, out *Outputs)
+	// Apply folds one record into s, in place (nil where Key is), and appends its
+	// outputs and counts its fate in out. It never fails: what cannot be decoded
+	// is rejected. Neither s nor out keeps anything of the record's memory.
+	Apply(s State, r *Record, out *Outputs)
 	// Encode appends the state's bytes to dst: equal states, equal bytes.
 	Encode(dst []byte, s State) []byte
 	// Load is the inverse of Encode.
@@ -74,6 +65,8 @@ type Outputs struct {
 	Fates [participant.FateCount]int64
 	Ops   [participant.OpCount]int64 // notifications by operation
 	Seen  Seen
+	// Memory is the fold's own, from one call to the next.
+	Memory any
 }
 
 // Seen is what a batch's events say to whoever counts. It decides nothing.

@@ -18,6 +18,8 @@ type Machine struct {
 	epochs     uint64 // the last ownership epoch given out
 	cache      cache
 	reuse      reuse
+	hashes     []uint64 // of the records that are being folded
+	memory     any      // the fold's own
 	batch      *batch
 	scans      []*partition // that wait for their partition to be quiet
 	effects    []Effect

@@ -6,9 +6,9 @@ import "slices"
 // allocates nothing of the engine's in the steady state. Nothing is read again
 // that is kept here.
 type reuse struct {
-	states []State  // from before a commit, or of a batch that was dropped
-	items  [][]Item // of runs that were folded
-	arenas []arena  // of moves that Redis acknowledged
+	states []State   // from before a commit, or of a batch that was dropped
+	next   [][]int32 // of runs that were folded
+	arenas []arena   // of moves that Redis acknowledged
 }
 
 // What is kept at most: what two batches of a usual machine leave.
@@ -40,22 +40,20 @@ func (u *reuse) keepState(s State) {
 	}
 }
 
-// decoded returns n items, which hold what Decode may write over.
-func (u *reuse) decoded(n int) []Item {
-	var items []Item
-	if k := len(u.items); k > 0 {
-		items, u.items = u.items[k-1], u.items[:k-1]
+// places returns n zeros.
+func (u *reuse) places(n int) []int32 {
+	var places []int32
+	if k := len(u.next); k > 0 {
+		places, u.next = u.next[k-1], u.next[:k-1]
 	}
-	items = items[:cap(items)]
-	if n > len(items) {
-		items = append(make([]Item, 0, n), items...)
-	}
-	return items[:n]
+	places = slices.Grow(places[:0], n)[:n]
+	clear(places)
+	return places
 }
 
-func (u *reuse) keepItems(items []Item) {
-	if len(u.items) < slicesKept {
-		u.items = append(u.items, items)
+func (u *reuse) keepPlaces(places []int32) {
+	if len(u.next) < slicesKept {
+		u.next = append(u.next, places)
 	}
 }
 

@@ -15,10 +15,9 @@ type run struct {
 	from    int64
 	to      int64 // the offset after the last record
 	records []Record
-	items   []Item
-	next    []int32  // parallel to items: the next one of the same participant, or 0
-	alone   []int32  // items that need no state
-	touched []touch  // participants, in the order of their first items
+	next    []int32  // parallel to records: the next one of the same participant
+	alone   []int32  // records that need no state
+	touched []touch  // participants, in the order of their first records
 	asked   []*entry // entries whose load this run asked for
 	accept  []int64  // positions at which what is asked for may be read
 	stamp   Stamp    // at to, once folded
@@ -29,7 +28,7 @@ type run struct {
 // touch is a participant that a run has records of.
 type touch struct {
 	entry       *entry
-	first, last int32 // places in items
+	first, last int32 // places in records
 }
 
 // change is what becomes known of a participant when its new value is written.
@@ -62,12 +61,11 @@ func (r *run) add(records []Record) (next int64, ok bool) {
 	return r.to, true
 }
 
-// prepare decodes the records and finds their participants; it returns the
-// keys that have to be loaded.
+// prepare finds the records' participants; it returns the keys that have to be
+// loaded.
 func (m *Machine) prepare(r *run) []string {
 	of := m.cache.of(r.p.id)
-	r.items = m.reuse.decoded(len(r.records))
-	r.next = make([]int32, len(r.records))
+	r.next = m.reuse.places(len(r.records))
 	var keys []string
 	// What is asked for has no unacknowledged change, so it reads the same
 	// before and after each move that is under way now. The answer may come
@@ -77,15 +75,14 @@ func (m *Machine) prepare(r *run) []string {
 		r.accept = append(r.accept, r.p.flushes[i].To)
 	}
 	for i := range r.records {
-		item := &r.items[i]
-		r.stamp.Chain = chain(r.stamp.Chain, &r.records[i])
-		if m.fold.Decode(&r.records[i], item); item.Key == "" {
+		key := m.fold.Key(&r.records[i])
+		if key == nil {
 			r.alone = append(r.alone, int32(i))
 			continue
 		}
-		e := of[item.Key]
+		e := of[string(key)]
 		if e == nil {
-			e = m.cache.add(of, r.p.id, item.Key)
+			e = m.cache.add(of, r.p.id, string(key)) // its own memory: a fetch is much longer
 			r.asked = append(r.asked, e)
 			keys = append(keys, e.key)
 			m.counts.Misses++
@@ -97,15 +94,15 @@ func (m *Machine) prepare(r *run) []string {
 	return keys
 }
 
-// touch puts an item behind the ones of its participant.
-func (r *run) touch(e *entry, item int32) {
+// touch puts a record behind the ones of its participant.
+func (r *run) touch(e *entry, record int32) {
 	if at := e.touch; at < len(r.touched) && r.touched[at].entry == e {
 		t := &r.touched[at]
-		r.next[t.last], t.last = item, item
+		r.next[t.last], t.last = record, record
 		return
 	}
 	e.touch = len(r.touched)
-	r.touched = append(r.touched, touch{e, item, item})
+	r.touched = append(r.touched, touch{e, record, record})
 }
 
 // fill puts loaded values into the entries that the run asked for. The
@@ -135,13 +132,16 @@ func (m *Machine) fill(r *run, got LoadResult) error {
 
 // foldRun folds the records into overlays, encodes what changed, and leaves
 // the stamp at the run's end. It does so participant by participant, because
-// what is copied, folded and encoded at once is read from memory once; no state
-// depends on another one, and the outputs are put into their causes' order.
+// what is decoded, copied, folded and encoded at once is fetched from memory
+// once; no state depends on another one, and the outputs are put into their
+// causes' order.
 func (m *Machine) foldRun(r *run, out *Outputs) {
 	r.written = m.reuse.arena()
 	begin := len(out.List)
+	out.Memory = m.memory
+	m.hashes = slices.Grow(m.hashes[:0], len(r.records))[:len(r.records)]
 	for _, i := range r.alone {
-		m.foldItem(nil, r, i, out)
+		m.foldRecord(nil, r, i, out)
 	}
 	for at := range r.touched {
 		t := &r.touched[at]
@@ -151,7 +151,7 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 			t.entry.overlay = m.fold.Clone(t.entry.state, m.reuse.state())
 		}
 		for i := t.first; ; i = r.next[i] {
-			if m.foldItem(t.entry.overlay, r, i, out); i == t.last {
+			if m.foldRecord(t.entry.overlay, r, i, out); i == t.last {
 				break
 			}
 		}
@@ -166,16 +166,20 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 		r.written.values[i].Value = r.written.memory[start:end:end]
 		start = end
 	}
+	for _, h := range m.hashes {
+		r.stamp.Chain = link(r.stamp.Chain, h)
+	}
 	slices.SortStableFunc(out.List[begin:], func(a, b Output) int { return cmp.Compare(a.cause, b.cause) })
-	m.reuse.keepItems(r.items)
-	r.items = nil
+	m.reuse.keepPlaces(r.next)
+	r.next, m.memory = nil, out.Memory
 }
 
-func (m *Machine) foldItem(s State, r *run, item int32, out *Outputs) {
+func (m *Machine) foldRecord(s State, r *run, at int32, out *Outputs) {
 	begin := len(out.List)
-	m.fold.Apply(s, &r.records[item], &r.items[item], out)
+	m.fold.Apply(s, &r.records[at], out)
+	m.hashes[at] = recordHash(&r.records[at])
 	for i := begin; i < len(out.List); i++ {
-		out.List[i].cause = item
+		out.List[i].cause = at
 	}
 }
 

@@ -80,11 +80,17 @@ func ParseStamp(metadata string) (Stamp, error) {
 
 // chain extends a partition's chain hash by one record. Two logs with the same
 // offsets and other records have different chains.
-func chain(c uint64, r *Record) uint64 {
+func chain(c uint64, r *Record) uint64 { return link(c, recordHash(r)) }
+
+func recordHash(r *Record) uint64 {
 	h := xxh3.HashSeed(r.Value, uint64(r.Offset)) ^ xxh3.Hash(r.Key)
 	for i := range r.Headers {
 		h = h*0x9E3779B185EBCA87 ^ xxh3.Hash(r.Headers[i].Value)
 	}
+	return h
+}
+
+func link(c, h uint64) uint64 {
 	var b [16]byte
 	binary.LittleEndian.PutUint64(b[:], c)
 	binary.LittleEndian.PutUint64(b[8:], h)

@@ -22,7 +22,6 @@ func BenchmarkRecord(b *testing.B) {
 			f := newFold(hunt.DefaultOrder())
 			s := f.New()
 			var out engine.Outputs
-			var item engine.Item
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -30,8 +29,7 @@ func BenchmarkRecord(b *testing.B) {
 					i, s = 0, f.New()
 				}
 				out.Reset()
-				f.Decode(records[i], &item)
-				f.Apply(s, records[i], &item, &out)
+				f.Apply(s, records[i], &out)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 
 	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/participant"
@@ -24,7 +24,6 @@ type Fold struct {
 	program    participant.Program
 	schema     *participant.Schema
 	partitions int32
-	outcomes   sync.Pool // of *participant.Outcome, for their memory
 }
 
 var _ engine.Fold = (*Fold)(nil)
@@ -37,36 +36,36 @@ func New(p participant.Program, partitions int32) *Fold {
 		program:    p,
 		schema:     p.Schema(),
 		partitions: partitions,
-		outcomes:   sync.Pool{New: func() any { return new(participant.Outcome) }},
 	}
 }
 
 // Schema returns the schema of the fold's program.
 func (f *Fold) Schema() *participant.Schema { return f.schema }
 
-// decoded is the Data of an Item: a record as it is read, before any state.
-type decoded struct {
-	event     participant.Event
-	rejection *participant.Rejection // nil where the event is well-formed
-	partition int32                  // where the record belongs
+// memory is what one record's fold leaves to the next one's.
+type memory struct {
+	event   participant.Event
+	outcome participant.Outcome
 }
 
-// Decode implements engine.Fold.
-func (f *Fold) Decode(r *engine.Record, item *engine.Item) {
-	d, ok := item.Data.(*decoded)
+// textsUsual is room for an event's texts, of nearly every event.
+const textsUsual = 512
+
+func memoryOf(out *engine.Outputs) *memory {
+	m, ok := out.Memory.(*memory)
 	if !ok {
-		d = new(decoded)
-		item.Data = d
+		m = &memory{event: participant.Event{Texts: make([]byte, 0, textsUsual)}}
+		out.Memory = m
 	}
-	item.Key, d.partition = "", r.Partition
-	d.rejection = wire.DecodeEvent(r, f.schema, &d.event)
-	if d.rejection != nil {
-		return // refused where it is, whatever its key: nothing of it would be any better on another partition
+	return m
+}
+
+// Key implements engine.Fold.
+func (f *Fold) Key(r *engine.Record) []byte {
+	if !wire.NamesParticipant(r.Key) || wire.PartitionFor(r.Key, f.partitions) != r.Partition {
+		return nil
 	}
-	d.partition = wire.PartitionFor(r.Key, f.partitions)
-	if d.partition == r.Partition {
-		item.Key = d.event.Participant
-	}
+	return r.Key
 }
 
 // state is a participant as the engine keeps one: the history, and the offset
@@ -114,34 +113,32 @@ func (f *Fold) Load(b []byte) (engine.State, error) {
 	return &state{History: h, asOf: asOf}, nil
 }
 
-// Apply implements engine.Fold. An item may be applied again, to another copy
-// of the state: nothing in it changes.
-func (f *Fold) Apply(s engine.State, r *engine.Record, item *engine.Item, out *engine.Outputs) {
-	d := item.Data.(*decoded)
-	switch {
-	case d.rejection != nil:
-		f.reject(r, d, d.rejection, out)
-	case d.partition != r.Partition:
+// Apply implements engine.Fold.
+func (f *Fold) Apply(s engine.State, r *engine.Record, out *engine.Outputs) {
+	m := memoryOf(out)
+	switch rejection := wire.DecodeEvent(r, f.schema, &m.event); {
+	case rejection != nil:
+		f.reject(r, &m.event, rejection, out)
+	case s == nil: // it has a key, which belongs elsewhere
 		out.Fates[participant.Rerouted]++
-		out.List = append(out.List, reroute(r, d.partition))
+		out.List = append(out.List, reroute(r, wire.PartitionFor(r.Key, f.partitions)))
 	default:
-		f.apply(s.(*state), r, d, out)
+		f.apply(s.(*state), r, m, out)
 	}
 }
 
-func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs) {
-	o := f.outcomes.Get().(*participant.Outcome)
-	defer f.outcomes.Put(o)
+func (f *Fold) apply(s *state, r *engine.Record, m *memory, out *engine.Outputs) {
+	e, o := &m.event, &m.outcome
 	behind := int64(0)
 	if !s.Fresh() {
-		behind = s.Newest - d.event.Time
+		behind = s.Newest - e.Time
 	}
-	f.fold.Apply(s.History, &d.event, o)
+	f.fold.Apply(s.History, e, o)
 	if o.Fate == participant.Applied || o.Fate == participant.Late {
-		f.seen(s, &d.event, behind, &out.Seen)
+		f.seen(s, e, behind, &out.Seen)
 	}
 	if rejection := o.Rejection(); rejection != nil {
-		f.reject(r, d, rejection, out)
+		f.reject(r, e, rejection, out)
 		return
 	}
 	s.asOf = r.Offset + 1
@@ -152,7 +149,7 @@ func (f *Fold) apply(s *state, r *engine.Record, d *decoded, out *engine.Outputs
 	for i := range o.Notifications {
 		n := &o.Notifications[i]
 		out.Ops[n.Op]++
-		key, value, headers := wire.Notification(f.schema.Hunt, &d.event, n, f.program.Template(n.Key))
+		key, value, headers := wire.Notification(f.schema.Hunt, e, n, f.program.Template(n.Key))
 		out.List = append(out.List, engine.Output{
 			Topic:     engine.Notifications,
 			Partition: r.Partition,
@@ -169,16 +166,16 @@ func (f *Fold) seen(s *state, e *participant.Event, behind int64, seen *engine.S
 		seen.LateBy = append(seen.LateBy, behind)
 	}
 	if b := s.sequences.Note(e.Source, e.Sequence); b != participant.NoBreak {
-		seen.Breaks = append(seen.Breaks, engine.Break{Source: e.Source, Break: b})
+		seen.Breaks = append(seen.Breaks, engine.Break{Source: strings.Clone(e.Source), Break: b})
 	}
 	if seen.Held == nil {
 		seen.Held = make([]int64, len(f.schema.Rules))
 	}
 }
 
-func (f *Fold) reject(r *engine.Record, d *decoded, rejection *participant.Rejection, out *engine.Outputs) {
+func (f *Fold) reject(r *engine.Record, e *participant.Event, rejection *participant.Rejection, out *engine.Outputs) {
 	out.Fates[rejection.Fate]++
-	key, value, headers := wire.Rejected(f.schema.Hunt, r, &d.event, rejection)
+	key, value, headers := wire.Rejected(f.schema.Hunt, r, e, rejection)
 	out.List = append(out.List, engine.Output{
 		Topic:     engine.Rejected,
 		Partition: r.Partition,

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"github.com/veltrix/veltrix/internal/engine"
+	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/participant"
 	hunt "github.com/veltrix/veltrix/internal/participant/participanttest"
+	"github.com/veltrix/veltrix/internal/rules"
 	"github.com/veltrix/veltrix/internal/wire"
 )
 
@@ -160,13 +162,11 @@ func TestReroute(t *testing.T) {
 	f := newFold(hunt.DefaultOrder())
 	r := set(finding(41, "a", 0, "oak", 5), "x-own", "kept")
 	r.Partition = (home + 3) % partitions
-	var item engine.Item
-	f.Decode(r, &item)
-	if item.Key != "" {
+	if f.Key(r) != nil {
 		t.Fatal("a record on the wrong partition asks for a state there")
 	}
 	var out engine.Outputs
-	f.Apply(nil, r, &item, &out)
+	f.Apply(nil, r, &out)
 	if len(out.List) != 1 || out.Fates[participant.Rerouted] != 1 {
 		t.Fatalf("%+v", out)
 	}
@@ -221,28 +221,6 @@ func TestOutputsAndStateOwnTheirMemory(t *testing.T) {
 	}
 }
 
-func TestItemsMayBeAppliedAgain(t *testing.T) {
-	f := newFold(hunt.DefaultOrder())
-	records, _ := everyFate()
-	items := make([]engine.Item, len(records))
-	for i, r := range records {
-		f.Decode(r, &items[i])
-	}
-	run := func() ([]byte, string) {
-		s := f.New()
-		var out engine.Outputs
-		for i, r := range records {
-			f.Apply(s, r, &items[i], &out)
-		}
-		return f.Encode(nil, s), fmt.Sprintf("%q %v", out.List, out.Fates)
-	}
-	state, outputs := run()
-	again, outputsAgain := run()
-	if !bytes.Equal(state, again) || outputs != outputsAgain {
-		t.Fatal("the same items gave something else the second time")
-	}
-}
-
 func TestLoadRefusesDamage(t *testing.T) {
 	f := newFold(hunt.DefaultOrder())
 	if s, err := f.Load([]byte{9}); err == nil || s != nil {
@@ -261,11 +239,9 @@ func TestConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			s := f.New()
 			var out engine.Outputs
-			var item engine.Item
 			for j := range 200 {
 				r := finding(int64(j), fmt.Sprint(j), int64(j^5)*second, fmt.Sprint("c", j%9), j)
-				f.Decode(r, &item)
-				f.Apply(s, r, &item, &out)
+				f.Apply(s, r, &out)
 			}
 			results[i] = f.Encode(nil, s)
 		})
@@ -278,5 +254,37 @@ func TestConcurrentUse(t *testing.T) {
 		if !bytes.Equal(got, want) {
 			t.Fatal("goroutines differ")
 		}
+	}
+}
+
+// TestStateKeepsItsParticipantsName folds another participant's event in the
+// memory of the one before.
+func TestStateKeepsItsParticipantsName(t *testing.T) {
+	program, err := rules.Load("rules.yaml", []byte(`
+hunt: names
+version: 1
+events: {tick: {data: {}}}
+state: {owner: {type: string, max: 64}, met: {type: set, max: 4}}
+rules:
+  - {name: own, on: tick, set: {owner: participant, met: add(participant)}}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fold.New(program, 1)
+	var out engine.Outputs
+	event := func(who string) engine.State {
+		s, r := f.New(), set(record(0, "a", "tick", 0, `{}`), "ce_partitionkey", who)
+		r.Key, r.Partition = []byte(who), 0
+		if got := step(t, f, s, r, &out); got != participant.Applied {
+			t.Fatalf("%s: %s", got, last(&out))
+		}
+		return s
+	}
+	ada := event("ada")
+	want := f.Encode(nil, ada)
+	event("bob")
+	if got := f.Encode(nil, ada); !bytes.Equal(got, want) || bytes.Count(got, []byte("ada")) < 2 {
+		t.Errorf("after the event of another one, the state is %q, was %q", got, want)
 	}
 }

@@ -19,7 +19,6 @@ type Oracle struct {
 	partition int32
 	next      int64 // the offset expected next, or -1 before the first
 	states    map[string]*state
-	item      engine.Item
 	out       engine.Outputs
 	fates     [participant.FateCount]int64
 }
@@ -63,17 +62,16 @@ func (o *Oracle) Feed(r *wire.Record) ([]engine.Output, error) {
 	}
 	o.next = r.Offset + 1
 	o.out.Reset()
-	o.fold.Decode(r, &o.item)
 	var of engine.State
-	if item := &o.item; item.Key != "" {
-		s, ok := o.states[item.Key]
+	if key := o.fold.Key(r); key != nil {
+		s, ok := o.states[string(key)]
 		if !ok {
 			s = o.fold.fresh()
-			o.states[item.Key] = s
+			o.states[string(key)] = s
 		}
 		of = s
 	}
-	o.fold.Apply(of, r, &o.item, &o.out)
+	o.fold.Apply(of, r, &o.out)
 	for fate, n := range o.out.Fates {
 		o.fates[fate] += n
 	}

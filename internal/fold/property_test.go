@@ -69,7 +69,6 @@ func play(t *rapid.T, f *fold.Fold, records []*wire.Record, boundary func() int)
 	revisions := map[string]int{}
 	s, over := f.New(), f.New()
 	var out engine.Outputs
-	var item engine.Item
 	settle := record(int64(len(records)), "the last", "tick", 3600*second, `{}`)
 	for _, r := range append(slices.Clone(records), settle) {
 		switch boundary() {
@@ -83,8 +82,7 @@ func play(t *rapid.T, f *fold.Fold, records []*wire.Record, boundary func() int)
 			s = back
 		}
 		out.Reset()
-		f.Decode(r, &item)
-		f.Apply(s, r, &item, &out)
+		f.Apply(s, r, &out)
 		o.applied += int(out.Fates[participant.Applied])
 		if bad := 1 - out.Fates[participant.Applied] - out.Fates[participant.Duplicate] - out.Fates[participant.Late]; bad != 0 {
 			t.Fatalf("record %d: %s", r.Offset, last(&out))
@@ -209,7 +207,6 @@ func TestOracleAgreesWithBatches(t *testing.T) {
 			}
 		}
 		state, got := f.Encode(nil, f.New()), []string(nil)
-		var item engine.Item
 		var over engine.State
 		for rest := arriving; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "batch")
@@ -224,8 +221,7 @@ func TestOracleAgreesWithBatches(t *testing.T) {
 				s = f.Clone(s, over)
 				over = s
 				for _, r := range rest[:n] {
-					f.Decode(r, &item)
-					f.Apply(s, r, &item, &out)
+					f.Apply(s, r, &out)
 				}
 				next = f.Encode(nil, s)
 			}

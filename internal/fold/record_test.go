@@ -69,12 +69,10 @@ func set(r *wire.Record, key, value string) *wire.Record {
 func step(t testing.TB, f *fold.Fold, s engine.State, r *wire.Record, out *engine.Outputs) participant.Fate {
 	t.Helper()
 	before := out.Fates
-	var item engine.Item
-	f.Decode(r, &item)
-	if item.Key == "" {
+	if f.Key(r) == nil {
 		s = nil // the fold must not need it
 	}
-	f.Apply(s, r, &item, out)
+	f.Apply(s, r, out)
 	fate := participant.FateCount
 	for i := range out.Fates {
 		switch out.Fates[i] - before[i] {

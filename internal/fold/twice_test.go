@@ -43,9 +43,7 @@ func TestRow37FoldedTwice(t *testing.T) {
 				}
 			}
 			var out engine.Outputs
-			var item engine.Item
-			f.Decode(r, &item)
-			f.Apply(s, r, &item, &out)
+			f.Apply(s, r, &out)
 			states = append(states, f.Encode(nil, s))
 			outputs = append(outputs, fmt.Appendf(nil, "%q %v", out.List, out.Fates))
 		}

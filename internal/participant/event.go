@@ -72,6 +72,9 @@ type Event struct {
 	Content uint64
 	// TypeIndex is the place in Schema.Types, or -1 for a type unknown there.
 	TypeIndex int
+	// Texts is memory for the texts above, which a decoder writes over. Where it
+	// has no room, they get their own.
+	Texts []byte
 	// Fields holds the data by Schema.Types[TypeIndex].Fields; an absent
 	// optional field is the zero Value.
 	Fields []Value

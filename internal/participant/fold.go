@@ -132,7 +132,7 @@ func (f *Fold) floorText(h *History) string {
 func (f *Fold) extend(h *History, e *Event, out *Outcome) bool {
 	out.undo = append(out.undo[:0], h.Head...)
 	entry := entryOf(e)
-	if err := f.step(h.Head, e.Participant, &entry, e.Fields, out); err != nil {
+	if err := f.step(h.Head, occurrenceOf(e.Participant, &entry, e.Fields, false), out); err != nil {
 		copy(h.Head, out.undo)
 		return out.fail(err)
 	}

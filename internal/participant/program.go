@@ -139,6 +139,9 @@ type Occurrence struct {
 	Time        int64 // µs since the Unix epoch
 	TypeIndex   int
 	Fields      []Value
+	// Quiet says that the event has had its effect here before, and only what it
+	// does to the state is wanted: the step may leave out its notices.
+	Quiet bool
 	// Held is the step's own: the places, in Schema.Rules, of the rules that it
 	// applied, in their order. The step appends; whoever calls it empties it.
 	Held []int

@@ -16,7 +16,7 @@ func (f *Fold) insert(h *History, e *Event, at int, out *Outcome) bool {
 		f.replay(out.state, e.Participant, &h.Tail[i], out)
 	}
 	entry := entryOf(e)
-	if err := f.step(out.state, e.Participant, &entry, e.Fields, out); err != nil {
+	if err := f.step(out.state, occurrenceOf(e.Participant, &entry, e.Fields, false), out); err != nil {
 		return out.fail(err) // only the scratch state has changed
 	}
 	out.hold()
@@ -37,7 +37,7 @@ func (f *Fold) replay(state []Value, who string, t *Entry, out *Outcome) {
 		return
 	}
 	out.undo = append(out.undo[:0], state...)
-	if f.step(state, who, t, f.unpack(t, out), out) != nil {
+	if f.step(state, occurrenceOf(who, t, f.unpack(t, out), true), out) != nil {
 		copy(state, out.undo)
 	}
 }
@@ -46,7 +46,7 @@ func (f *Fold) replay(state []Value, who string, t *Entry, out *Outcome) {
 // what that changes in its notifications.
 func (f *Fold) reconsider(state []Value, who string, t *Entry, out *Outcome) {
 	out.undo = append(out.undo[:0], state...)
-	err := f.step(state, who, t, f.unpack(t, out), out)
+	err := f.step(state, occurrenceOf(who, t, f.unpack(t, out), false), out)
 	if err != nil {
 		copy(state, out.undo)
 		out.notices = out.notices[:0]
@@ -66,19 +66,18 @@ func (f *Fold) unpack(t *Entry, out *Outcome) []Value {
 	return out.fields
 }
 
-// step applies an entry with its fields to state and leaves its notices in out, by
-// ascending key. On error, state and notices are to be discarded.
-func (f *Fold) step(state []Value, who string, t *Entry, fields []Value, out *Outcome) error {
-	out.notices, out.occurrence.Held = out.notices[:0], out.occurrence.Held[:0]
-	if t.TypeIndex < 0 {
+// occurrenceOf is what the rules see of an entry with its fields.
+func occurrenceOf(who string, t *Entry, fields []Value, quiet bool) Occurrence {
+	return Occurrence{Participant: who, Time: t.Stamp.Time, TypeIndex: int(t.TypeIndex), Fields: fields, Quiet: quiet}
+}
+
+// step applies an occurrence to state and leaves its notices in out, by ascending
+// key. On error, state and notices are to be discarded.
+func (f *Fold) step(state []Value, o Occurrence, out *Outcome) error {
+	o.Held = out.occurrence.Held[:0]
+	out.notices, out.occurrence = out.notices[:0], o
+	if o.TypeIndex < 0 {
 		return nil
-	}
-	out.occurrence = Occurrence{
-		Participant: who,
-		Time:        t.Stamp.Time,
-		TypeIndex:   int(t.TypeIndex),
-		Fields:      fields,
-		Held:        out.occurrence.Held[:0],
 	}
 	var err error
 	out.notices, err = f.program.Step(state, &out.occurrence, out.notices)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"cel.dev/cel-go/common/ast"
@@ -18,7 +19,7 @@ func (c *closer) text(e ast.Expr) fn[string] {
 		}
 	case ast.IdentKind:
 		if e.AsIdent() == "participant" {
-			return func(f *frame) (string, *participant.Rejection) { return f.participant, nil }
+			return func(f *frame) (string, *participant.Rejection) { return strings.Clone(f.participant), nil } // a state may keep it
 		}
 	case ast.SelectKind:
 		if path(e) == "event.type" {

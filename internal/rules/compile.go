@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"cel.dev/cel-go/common/ast"
 	"github.com/zeebo/xxh3"
 	"go.yaml.in/yaml/v3"
 
@@ -241,8 +242,9 @@ func (c *compiler) bind(d *draft, at int) rule {
 		return closer(x).boolean(x.tree.Expr())
 	}
 	r := rule{place: d.place, when: condition(d.when)}
-	for _, a := range d.actions {
-		r.actions = append(r.actions, action{a.slot, closer(a.next).change(a.next.tree.Expr(), a.slot)})
+	for i, a := range d.actions {
+		next := closer(a.next).change(a.next.tree.Expr(), a.slot)
+		r.actions = append(r.actions, action{a.slot, next, !reads(d.actions[i+1:], "state."+c.schema.Slots[a.slot].Name)})
 	}
 	for _, n := range d.notices {
 		r.notices = append(r.notices, notice{
@@ -252,6 +254,15 @@ func (c *compiler) bind(d *draft, at int) rule {
 		})
 	}
 	return r
+}
+
+// reads says whether any of the actions reads what is at a path.
+func reads(actions []draftAction, at string) bool {
+	found := false
+	for _, a := range actions {
+		walk(a.next.tree.Expr(), func(e ast.Expr) { found = found || path(e) == at })
+	}
+	return found
 }
 
 // bound refuses expressions that may cost too much, and adds up the others.

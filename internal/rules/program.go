@@ -32,6 +32,8 @@ type rule struct {
 type action struct {
 	slot int
 	next fn[participant.Value]
+	// atOnce says that no later action of the rule reads the slot.
+	atOnce bool
 }
 
 type notice struct {
@@ -70,31 +72,32 @@ func (p *Program) Step(state []participant.Value, o *participant.Occurrence, not
 		}
 		if held && fault == nil {
 			o.Held = append(o.Held, r.place)
-			notices, fault = r.run(f, notices)
+			fault = r.apply(f)
+		}
+		if held && fault == nil && !o.Quiet {
+			notices, fault = r.notify(f, notices)
 		}
 		if fault != nil {
 			break
 		}
 	}
-	p.release(f)
 	if fault != nil {
+		clear(f.pending)
+		p.release(f)
 		return notices, fault
 	}
+	p.release(f)
 	return notices, nil
 }
 
 // release gives a frame back without holding on to anyone's state.
 func (p *Program) release(f *frame) {
-	clear(f.pending)
 	f.state, f.fields, f.participant = nil, nil, ""
 	p.frames.Put(f)
 }
 
-// run applies the rule: its condition holds.
-func (r *rule) run(f *frame, notices []participant.Notice) ([]participant.Notice, *participant.Rejection) {
-	if fault := r.apply(f); fault != nil {
-		return notices, fault
-	}
+// notify appends what the rule has to say about the state it left.
+func (r *rule) notify(f *frame, notices []participant.Notice) ([]participant.Notice, *participant.Rejection) {
 	for i := range r.notices {
 		n := &r.notices[i]
 		if n.when != nil {
@@ -119,18 +122,26 @@ func (r *rule) run(f *frame, notices []participant.Notice) ([]participant.Notice
 	return notices, nil
 }
 
-// apply evaluates all of the rule's actions before it writes any, so that each
-// reads the state before the rule.
+// apply evaluates all of the rule's actions before it writes what another one
+// reads, so that each reads the state before the rule.
 func (r *rule) apply(f *frame) *participant.Rejection {
+	waiting := false
 	for i := range r.actions {
-		value, fault := r.actions[i].next(f)
-		if fault != nil {
+		a := &r.actions[i]
+		value, fault := a.next(f)
+		switch {
+		case fault != nil:
 			return fault
+		case a.atOnce:
+			f.state[a.slot] = value
+		default:
+			f.pending[i], waiting = value, true
 		}
-		f.pending[i] = value
 	}
-	for i := range r.actions {
-		f.state[r.actions[i].slot] = f.pending[i]
+	for i := 0; waiting && i < len(r.actions); i++ {
+		if a := &r.actions[i]; !a.atOnce {
+			f.state[a.slot], f.pending[i] = f.pending[i], participant.Value{}
+		}
 	}
 	return nil
 }

@@ -108,13 +108,12 @@ func (w *world) event(who, id, kind, data string, at int64, headers ...string) {
 	}
 	w.append("events", r)
 	source := w.topics["events"][len(w.topics["events"])-1]
-	var item engine.Item
-	w.fold.Decode(source, &item)
-	if item.Key != "" && w.states[item.Key] == nil {
-		w.states[item.Key] = w.fold.New()
+	key := string(w.fold.Key(source))
+	if key != "" && w.states[key] == nil {
+		w.states[key] = w.fold.New()
 	}
 	var out engine.Outputs
-	w.fold.Apply(w.states[item.Key], source, &item, &out)
+	w.fold.Apply(w.states[key], source, &out)
 	for _, o := range out.List {
 		topic := map[engine.Topic]string{engine.Rejected: "rejected", engine.Notifications: "notifications"}[o.Topic]
 		if topic != "" {

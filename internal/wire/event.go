@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/zeebo/xxh3"
 
@@ -49,7 +50,8 @@ func problem(fate participant.Fate, field, reason string) *Problem {
 }
 
 // DecodeEvent reads a record of the events topic into e, whose memory it
-// reuses; what it stores there outlives the record. It is nil when the event
+// reuses; what it stores there outlives the record, and the texts also the next
+// use of e, unless e.Texts has room for them. It is nil when the event
 // is ready to fold, or the record's fate: too-large, malformed, no-participant
 // or schema. On a rejection, e holds what could be read of its identity,
 // participant, type and trace. A nil schema declares no types.
@@ -64,7 +66,7 @@ func DecodeEvent(r *Record, schema *participant.Schema, e *participant.Event) *p
 func CheckEvent(r *Record, schema *participant.Schema, e *participant.Event) *Problem {
 	clear(e.Fields)
 	*e = participant.Event{
-		Fields: e.Fields[:0], TypeIndex: -1, Time: r.Timestamp,
+		Texts: e.Texts[:0], Fields: e.Fields[:0], TypeIndex: -1, Time: r.Timestamp,
 		Arrival: participant.Arrival{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp},
 	}
 	var v envelope
@@ -188,12 +190,13 @@ func (v *envelope) identify(key []byte, e *participant.Event) *Problem {
 	if p != nil {
 		key = nil
 	}
-	var b strings.Builder // one allocation for all of them
-	b.Grow(len(id) + len(source) + len(kind) + len(sequence) + len(trace) + len(key))
-	for _, part := range [...][]byte{id, source, kind, sequence, trace, key} {
-		b.Write(part)
+	b, n := e.Texts[:0], len(id)+len(source)+len(kind)+len(sequence)+len(trace)+len(key)
+	if cap(b) < n {
+		b = make([]byte, 0, n) // one allocation for all of them
 	}
-	all := b.String()
+	b = append(append(append(b, id...), source...), kind...)
+	b = append(append(append(b, sequence...), trace...), key...)
+	all := unsafe.String(unsafe.SliceData(b), len(b))
 	e.ID, all = all[:len(id)], all[len(id):]
 	e.Source, all = all[:len(source)], all[len(source):]
 	e.Type, all = all[:len(kind)], all[len(kind):]
@@ -222,16 +225,21 @@ func (v *envelope) stranger(key []byte) *Problem {
 		return problem(participant.NoParticipant, "partitionkey", reason)
 	}
 	switch {
+	case NamesParticipant(key) && (v.key == nil || string(v.key) == string(key)):
+		return nil
 	case len(key) == 0:
 		return wrong("its record has no key: the key names the participant")
 	case len(key) > ParticipantBytesMax:
 		return wrong("its record's key has " + strconv.Itoa(len(key)) + " bytes, and a participant's name has at most " + strconv.Itoa(ParticipantBytesMax))
 	case !utf8.Valid(key):
 		return wrong("its record's key is not UTF-8 text")
-	case v.key != nil && string(v.key) != string(key):
-		return wrong("its " + v.name("partitionkey") + " is " + excerpt(v.key) + " and its record's key is " + excerpt(key) + ": both must name the same participant")
 	}
-	return nil
+	return wrong("its " + v.name("partitionkey") + " is " + excerpt(v.key) + " and its record's key is " + excerpt(key) + ": both must name the same participant")
+}
+
+// NamesParticipant says whether a record's key can be a participant's name.
+func NamesParticipant(key []byte) bool {
+	return 0 < len(key) && len(key) <= ParticipantBytesMax && utf8.Valid(key)
 }
 
 // incomplete checks the attributes and stores the time.

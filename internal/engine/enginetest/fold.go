@@ -19,12 +19,12 @@ type state struct{ count, hash uint64 }
 
 func (*state) Bytes() int { return 16 }
 
-// Decode implements engine.Fold.
-func (Fold) Decode(r *engine.Record, item *engine.Item) {
-	item.Key = ""
-	if !strings.HasPrefix(string(r.Value), "poison") {
-		item.Key = string(r.Key)
+// Key implements engine.Fold.
+func (Fold) Key(r *engine.Record) []byte {
+	if strings.HasPrefix(string(r.Value), "poison") {
+		return nil
 	}
+	return r.Key
 }
 
 // New implements engine.Fold.
@@ -42,8 +42,8 @@ func (Fold) Clone(s, over engine.State) engine.State {
 }
 
 // Apply implements engine.Fold.
-func (Fold) Apply(s engine.State, r *engine.Record, item *engine.Item, out *engine.Outputs) {
-	if item.Key == "" {
+func (Fold) Apply(s engine.State, r *engine.Record, out *engine.Outputs) {
+	if s == nil {
 		out.Fates[participant.Malformed]++
 		out.List = append(out.List, output(engine.Rejected, r, "rejected"))
 		return

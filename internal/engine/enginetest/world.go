@@ -278,21 +278,20 @@ func (w *world) fold(p int32, to int64) *oracle {
 	o := w.oracle[p]
 	for ; o.next < to; o.next++ {
 		r := &w.logs[p].records[o.next]
-		var item engine.Item
-		(Fold{}).Decode(r, &item)
+		key := string((Fold{}).Key(r))
 		after := maps.Clone(o.history[o.next])
 		var s engine.State
-		if item.Key != "" {
-			if s = o.states[item.Key]; s == nil {
+		if key != "" {
+			if s = o.states[key]; s == nil {
 				s = (Fold{}).New()
 			}
 		}
 		var out engine.Outputs
-		(Fold{}).Apply(s, r, &item, &out)
-		if item.Key != "" {
-			o.states[item.Key] = s
+		(Fold{}).Apply(s, r, &out)
+		if key != "" {
+			o.states[key] = s
 			if enc := string((Fold{}).Encode(nil, s)); enc != string((Fold{}).Encode(nil, (Fold{}).New())) {
-				after[item.Key] = enc
+				after[key] = enc
 			}
 		}
 		o.outputs[o.next] = string(out.List[0].Value)
