@@ -25,7 +25,7 @@ type LoopConfig struct {
 
 // DefaultLoop holds the defaults.
 var DefaultLoop = LoopConfig{
-	CommitInterval: 20 * time.Millisecond, CommitRecords: 20_000,
+	CommitInterval: 20 * time.Millisecond, CommitRecords: 50_000,
 	EndTimeout: 20 * time.Second, Recheck: 10 * time.Second, SettleTimeout: 5 * time.Second,
 	Compare: time.Second, Scrub: time.Hour, Snapshot: 10 * time.Minute, ScanTimeout: time.Minute,
 }

@@ -18,6 +18,7 @@ type Machine struct {
 	epochs     uint64 // the last ownership epoch given out
 	cache      cache
 	reuse      reuse
+	warmth     uint8    // see run.warm
 	hashes     []uint64 // of the records that are being folded
 	memory     any      // the fold's own
 	batch      *batch

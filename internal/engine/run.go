@@ -150,7 +150,13 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 		} else {
 			t.entry.overlay = m.fold.Clone(t.entry.state, m.reuse.state())
 		}
+		if at+1 < len(r.touched) {
+			m.warmth += r.warm(r.touched[at+1].first)
+		}
 		for i := t.first; ; i = r.next[i] {
+			if i != t.last {
+				m.warmth += r.warm(r.next[i])
+			}
 			if m.foldRecord(t.entry.overlay, r, i, out); i == t.last {
 				break
 			}
@@ -173,6 +179,25 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 	m.reuse.keepPlaces(r.next)
 	r.next, m.memory = nil, out.Memory
 }
+
+// warm has a record fetched from memory while the one before it is folded: its
+// bytes were last seen when it was polled. The sum is what keeps it from being
+// left out.
+func (r *run) warm(at int32) (sum uint8) {
+	record := &r.records[at]
+	for i := 0; i < len(record.Value); i += cacheLine {
+		sum += record.Value[i]
+	}
+	for i := range record.Headers {
+		if v := record.Headers[i].Value; len(v) > 0 {
+			sum += v[0]
+		}
+	}
+	return sum
+}
+
+// cacheLine is a usual one, in bytes.
+const cacheLine = 64
 
 func (m *Machine) foldRecord(s State, r *run, at int32, out *Outputs) {
 	begin := len(out.List)

@@ -106,6 +106,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(0), // a batch's outputs are handed over together
 		kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 	)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
@@ -120,6 +121,10 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 	}
 	return s, nil
 }
+
+// fetchPartitionBytes is what a fetch brings of each partition at most: as much as a
+// large batch takes.
+const fetchPartitionBytes = 4 << 20
 
 // Poll implements engine.Session.
 func (s *Session) Poll(ctx context.Context, recordsMax int) ([]engine.Run, error) {

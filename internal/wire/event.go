@@ -69,7 +69,7 @@ func CheckEvent(r *Record, schema *participant.Schema, e *participant.Event) *Pr
 		Texts: e.Texts[:0], Fields: e.Fields[:0], TypeIndex: -1, Time: r.Timestamp,
 		Arrival: participant.Arrival{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp},
 	}
-	var v envelope
+	v := envelope{schema: schema, event: e}
 	v.structured = v.readHeaders(r)
 	p := v.tooLarge(r, schema)
 	if p == nil && v.structured {
@@ -83,6 +83,8 @@ func CheckEvent(r *Record, schema *participant.Schema, e *participant.Event) *Pr
 		p = v.incomplete(e, r)
 	}
 	if p != nil {
+		clear(e.Fields)
+		e.Packed = ""
 		return p
 	}
 	if schema != nil {
@@ -106,6 +108,12 @@ type envelope struct {
 	time, key, sequence, trace, format []byte
 	data                               []byte
 	base64                             bool // data came as data_base64
+
+	// Where a structured event says its type before its data, its fields are read
+	// into event as they are met: read, and whether with white space.
+	schema       *participant.Schema
+	event        *participant.Event
+	read, spaced bool
 }
 
 // readHeaders takes the attributes of binary mode, and says whether the record
@@ -131,7 +139,7 @@ func (v *envelope) readHeaders(r *Record) (structured bool) {
 	if !strings.HasPrefix(mediaType(v.format), "application/cloudevents") {
 		return false
 	}
-	*v = envelope{trace: v.trace, format: v.format}
+	*v = envelope{trace: v.trace, format: v.format, schema: v.schema, event: v.event}
 	return true
 }
 
@@ -310,6 +318,10 @@ func (v *envelope) unsound(name string, value []byte) *Problem {
 func (v *envelope) readData(schema *participant.Schema, e *participant.Event) *Problem {
 	if (v.base64 || !v.structured) && !utf8.Valid(v.data) {
 		return problem(participant.Malformed, "data", "its data is not UTF-8 text")
+	}
+	if v.read {
+		e.Content = contentOf(e, v.data, v.spaced)
+		return nil
 	}
 	s := scanner{b: v.data}
 	if s.space() == 'n' && s.word("null") && s.end() {

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/veltrix/veltrix/internal/participant"
 )
@@ -35,10 +36,10 @@ func (v *envelope) readEnvelope(value []byte, other func(name string, t token) *
 		}
 		s.space()
 		start := s.at
-		if !s.value(&t) {
+		name, bit := known(key, &next)
+		if !(name == "data" && v.readAhead(&s)) && !s.value(&t) {
 			return unreadable(&s)
 		}
-		name, bit := known(key, &next)
 		if seen&bit != 0 {
 			return problem(participant.Malformed, name, "its attribute "+name+" is given twice")
 		}
@@ -72,6 +73,27 @@ func (v *envelope) readEnvelope(value []byte, other func(name string, t token) *
 	}
 	v.data, v.base64 = data[:n], true
 	return nil
+}
+
+// readAhead reads the data's fields where it stands, if its type is known and
+// nothing is wrong with them. Otherwise the scanner is where it was, and whoever
+// reads the data later says what is wrong.
+func (v *envelope) readAhead(s *scanner) bool {
+	if v.schema == nil || v.read || len(v.kind) == 0 || s.at >= len(s.b) || s.b[s.at] != '{' {
+		return false
+	}
+	at := v.schema.TypeIndex(unsafe.String(unsafe.SliceData(v.kind), len(v.kind)))
+	if at < 0 {
+		return false
+	}
+	ahead := scanner{b: s.b, at: s.at}
+	r := fieldsOf(&v.schema.Types[at], v.event)
+	if !r.object(&ahead) || !r.complete(v.event) {
+		return false
+	}
+	s.at, s.spaced = ahead.at, s.spaced || ahead.spaced
+	v.read, v.spaced = true, ahead.spaced
+	return true
 }
 
 func unreadable(s *scanner) *Problem {

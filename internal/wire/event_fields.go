@@ -21,29 +21,42 @@ type fieldReader struct {
 // readFields reads the data by its type into e.Fields. It reads all of it, so
 // that a malformed text is never taken for a schema's problem.
 func readFields(s *scanner, t *participant.EventType, e *participant.Event) *Problem {
-	e.Fields = slices.Grow(e.Fields[:0], len(t.Fields))[:len(t.Fields)]
-	clear(e.Fields)
-	r := fieldReader{t: t, values: e.Fields}
-	if len(s.b) > 0 && !r.object(s) {
+	r := fieldsOf(t, e)
+	if len(s.b) > 0 && !(r.object(s) && s.end()) {
 		clear(r.values)
 		return malformed(s)
 	}
+	if !r.complete(e) {
+		clear(r.values)
+		return r.p
+	}
+	return nil
+}
+
+// complete packs the fields, if nothing is wrong with them and none is missing.
+func (r *fieldReader) complete(e *participant.Event) bool {
 	if r.p == nil {
 		r.missing()
 	}
 	if r.p != nil {
-		clear(r.values)
-		return r.p
+		return false
 	}
 	e.Packed = participant.Pack(r.values)
-	return nil
+	return true
+}
+
+// fieldsOf returns the reader of an event's data into e.Fields.
+func fieldsOf(t *participant.EventType, e *participant.Event) fieldReader {
+	e.Fields = slices.Grow(e.Fields[:0], len(t.Fields))[:len(t.Fields)]
+	clear(e.Fields)
+	return fieldReader{t: t, values: e.Fields}
 }
 
 // object reads the data; it is false where the text is malformed.
 func (r *fieldReader) object(s *scanner) bool {
 	var t token
 	if s.space() != '{' {
-		if !s.value(&t) || !s.end() {
+		if !s.value(&t) {
 			return false
 		}
 		r.refuse("data", "its data must be an object with the fields of "+excerpt([]byte(r.t.Name))+", got "+t.excerpt())
@@ -82,7 +95,7 @@ func (r *fieldReader) object(s *scanner) bool {
 			r.refuse("data."+f.Name, "its field "+f.Name+" must be "+wanted(f)+", got "+t.excerpt())
 		}
 	}
-	return s.end()
+	return true
 }
 
 // find returns the place of the field with that key, or -1.

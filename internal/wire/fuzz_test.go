@@ -124,13 +124,17 @@ func FuzzEnvelope(f *testing.F) {
 		k, v, headers := wire.EventRecord(&ce)
 		again := &wire.Record{Key: k, Value: v, Headers: headers, Timestamp: r.Timestamp}
 		var through, direct participant.Event
-		p, q := wire.CheckEvent(again, nil, &through), wire.CheckEvent(&wire.Record{Key: k, Value: value, Headers: r.Headers, Timestamp: r.Timestamp}, nil, &direct)
-		if (p == nil) != (q == nil) {
-			t.Fatalf("through the gateway: %v; direct: %v", p, q)
-		}
-		if p == nil && !ce.Time.IsZero() {
-			if x, y := fmt.Sprintf("%+v", through), fmt.Sprintf("%+v", direct); x != y {
-				t.Fatalf("through the gateway: %s\ndirect: %s", x, y)
+		unread := &wire.Record{Key: k, Value: value, Headers: r.Headers, Timestamp: r.Timestamp}
+		// With a contract, fields are read where they stand in the one, and behind the envelope in the other.
+		for _, schema := range []*participant.Schema{nil, contract} {
+			p, q := wire.CheckEvent(again, schema, &through), wire.CheckEvent(unread, schema, &direct)
+			if (p == nil) != (q == nil) || p != nil && p.Fate != q.Fate {
+				t.Fatalf("through the gateway: %v; direct: %v", p, q)
+			}
+			if p == nil && !ce.Time.IsZero() {
+				if x, y := fmt.Sprintf("%+v", through), fmt.Sprintf("%+v", direct); x != y {
+					t.Fatalf("through the gateway: %s\ndirect: %s", x, y)
+				}
 			}
 		}
 	})

@@ -46,7 +46,7 @@ func Parse(args []string) (*Task, error) {
 	flags.StringVar(&t.Redis, "redis", "", "address of Redis, host:port or unix:///path; empty: none")
 	flags.StringVar(&t.Prefix, "prefix", "", "prefix of the keys in Redis")
 	flags.IntVar(&t.Clients, "clients", 1, "clients of the process")
-	flags.IntVar(&t.CommitRecords, "commit-records", 20_000, "records of a commit, at most")
+	flags.IntVar(&t.CommitRecords, "commit-records", 50_000, "records of a commit, at most")
 	flags.DurationVar(&t.CommitInterval, "commit-interval", 20*time.Millisecond, "time between two commits, at most")
 	flags.Int64Var(&t.Records, "records", 0, "records in the topic of the events")
 	flags.StringVar(&rules, "rules", "core", "core or ten")
