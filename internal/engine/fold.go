@@ -55,8 +55,6 @@ type Output struct {
 	Key       []byte
 	Value     []byte
 	Headers   []wire.Header
-
-	cause int32 // the record's place in its run
 }
 
 // Outputs collects what a batch produces, in the order of its causes.

@@ -19,7 +19,8 @@ type Machine struct {
 	cache      cache
 	reuse      reuse
 	warmth     uint8    // see run.warm
-	hashes     []uint64 // of the records that are being folded
+	folded     []folded // parallel to the records of a run that is being folded
+	sorted     []Output // its outputs, in the order of their causes
 	memory     any      // the fold's own
 	batch      *batch
 	scans      []*partition // that wait for their partition to be quiet

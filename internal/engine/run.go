@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 )
@@ -139,7 +138,7 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 	r.written = m.reuse.arena()
 	begin := len(out.List)
 	out.Memory = m.memory
-	m.hashes = slices.Grow(m.hashes[:0], len(r.records))[:len(r.records)]
+	m.folded = slices.Grow(m.folded[:0], len(r.records))[:len(r.records)]
 	for _, i := range r.alone {
 		m.foldRecord(nil, r, i, out)
 	}
@@ -172,10 +171,13 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 		r.written.values[i].Value = r.written.memory[start:end:end]
 		start = end
 	}
-	for _, h := range m.hashes {
-		r.stamp.Chain = link(r.stamp.Chain, h)
+	m.sorted = m.sorted[:0]
+	for _, f := range m.folded {
+		r.stamp.Chain = link(r.stamp.Chain, f.hash)
+		m.sorted = append(m.sorted, out.List[f.from:f.to]...)
 	}
-	slices.SortStableFunc(out.List[begin:], func(a, b Output) int { return cmp.Compare(a.cause, b.cause) })
+	copy(out.List[begin:], m.sorted)
+	clear(m.sorted)
 	m.reuse.keepPlaces(r.next)
 	r.next, m.memory = nil, out.Memory
 }
@@ -202,10 +204,14 @@ const cacheLine = 64
 func (m *Machine) foldRecord(s State, r *run, at int32, out *Outputs) {
 	begin := len(out.List)
 	m.fold.Apply(s, &r.records[at], out)
-	m.hashes[at] = recordHash(&r.records[at])
-	for i := begin; i < len(out.List); i++ {
-		out.List[i].cause = at
-	}
+	m.folded[at] = folded{recordHash(&r.records[at]), begin, len(out.List)}
+}
+
+// folded is what a record's fold leaves behind until the run's end: its outputs,
+// as a part of the batch's, in the order in which records were folded.
+type folded struct {
+	hash     uint64
+	from, to int
 }
 
 // encode writes a participant's new state behind the others of the run. One that

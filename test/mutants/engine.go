@@ -43,6 +43,7 @@ var commits = []mutant{
 // states are about what is kept in memory.
 var states = []mutant{
 	played("overlay", "a batch folds into the state itself", eng+"run.go", "t.entry.overlay = m.fold.Clone(t.entry.state, m.reuse.state())", "t.entry.overlay = t.entry.state"),
+	scenario("cause order", "outputs come in the order in which participants are folded", "08-killed-before-the-flush", eng+"run.go", "copy(out.List[begin:], m.sorted)", "_ = out.List[begin:]"),
 	played("reuse", "a state is written over that is still one", eng+"run.go", "over, e.state = e.state, e.overlay", "over, e.state = e.overlay, e.overlay"),
 	played("reuse", "a move is written over before Redis acknowledged it", eng+"assign.go", "\tm.reuse.keepMove(move)\n",
 		"\tm.reuse.keepMove(move)\n\tif len(p.flushes) > 0 {\n\t\tm.reuse.keepMove(p.flushes[0])\n\t}\n"),
