@@ -18,7 +18,8 @@ type Machine struct {
 	epochs     uint64 // the last ownership epoch given out
 	cache      cache
 	reuse      reuse
-	warmth     uint8    // see run.warm
+	warmth     uint8    // see Machine.warm
+	order      []int32  // in which the records of a run are folded
 	folded     []folded // parallel to the records of a run that is being folded
 	sorted     []Output // its outputs, in the order of their causes
 	memory     any      // the fold's own

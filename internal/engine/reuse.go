@@ -7,7 +7,7 @@ import "slices"
 // that is kept here.
 type reuse struct {
 	states []State   // from before a commit, or of a batch that was dropped
-	next   [][]int32 // of runs that were folded
+	owner  [][]int32 // of the records of runs that were folded
 	arenas []arena   // of moves that Redis acknowledged
 }
 
@@ -40,20 +40,18 @@ func (u *reuse) keepState(s State) {
 	}
 }
 
-// places returns n zeros.
-func (u *reuse) places(n int) []int32 {
-	var places []int32
-	if k := len(u.next); k > 0 {
-		places, u.next = u.next[k-1], u.next[:k-1]
+// owners returns room for the owners of n records, who are all to be written.
+func (u *reuse) owners(n int) []int32 {
+	var owners []int32
+	if k := len(u.owner); k > 0 {
+		owners, u.owner = u.owner[k-1], u.owner[:k-1]
 	}
-	places = slices.Grow(places[:0], n)[:n]
-	clear(places)
-	return places
+	return slices.Grow(owners[:0], n)[:n]
 }
 
-func (u *reuse) keepPlaces(places []int32) {
-	if len(u.next) < slicesKept {
-		u.next = append(u.next, places)
+func (u *reuse) keepOwners(owners []int32) {
+	if len(u.owner) < slicesKept {
+		u.owner = append(u.owner, owners)
 	}
 }
 

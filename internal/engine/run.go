@@ -14,8 +14,7 @@ type run struct {
 	from    int64
 	to      int64 // the offset after the last record
 	records []Record
-	next    []int32  // parallel to records: the next one of the same participant
-	alone   []int32  // records that need no state
+	owner   []int32  // parallel to records: its place in touched, or alone
 	touched []touch  // participants, in the order of their first records
 	asked   []*entry // entries whose load this run asked for
 	accept  []int64  // positions at which what is asked for may be read
@@ -26,9 +25,12 @@ type run struct {
 
 // touch is a participant that a run has records of.
 type touch struct {
-	entry       *entry
-	first, last int32 // places in records
+	entry   *entry
+	records int32 // how many
 }
+
+// alone is the owner of a record that needs no state.
+const alone = -1
 
 // change is what becomes known of a participant when its new value is written.
 type change struct {
@@ -64,7 +66,7 @@ func (r *run) add(records []Record) (next int64, ok bool) {
 // loaded.
 func (m *Machine) prepare(r *run) []string {
 	of := m.cache.of(r.p.id)
-	r.next = m.reuse.places(len(r.records))
+	r.owner = m.reuse.owners(len(r.records))
 	var keys []string
 	// What is asked for has no unacknowledged change, so it reads the same
 	// before and after each move that is under way now. The answer may come
@@ -76,7 +78,7 @@ func (m *Machine) prepare(r *run) []string {
 	for i := range r.records {
 		key := m.fold.Key(&r.records[i])
 		if key == nil {
-			r.alone = append(r.alone, int32(i))
+			r.owner[i] = alone
 			continue
 		}
 		e := of[string(key)]
@@ -88,20 +90,32 @@ func (m *Machine) prepare(r *run) []string {
 		} else {
 			m.counts.Hits++
 		}
-		r.touch(e, int32(i))
+		if e.touch >= len(r.touched) || r.touched[e.touch].entry != e {
+			e.touch = len(r.touched)
+			r.touched = append(r.touched, touch{entry: e})
+		}
+		r.owner[i] = int32(e.touch)
+		r.touched[e.touch].records++
 	}
 	return keys
 }
 
-// touch puts a record behind the ones of its participant.
-func (r *run) touch(e *entry, record int32) {
-	if at := e.touch; at < len(r.touched) && r.touched[at].entry == e {
-		t := &r.touched[at]
-		r.next[t.last], t.last = record, record
-		return
+// sorted returns the places of the run's records, participant by participant, and
+// behind them of those that need no state; each in the log's order.
+func (r *run) sorted(order []int32) []int32 {
+	order = slices.Grow(order[:0], len(r.records))[:len(r.records)]
+	next := make([]int32, len(r.touched)+1)
+	for i := range r.touched {
+		next[i+1] = next[i] + r.touched[i].records
 	}
-	e.touch = len(r.touched)
-	r.touched = append(r.touched, touch{e, record, record})
+	for i, owner := range r.owner {
+		if owner == alone {
+			owner = int32(len(r.touched))
+		}
+		order[next[owner]] = int32(i)
+		next[owner]++
+	}
+	return order
 }
 
 // fill puts loaded values into the entries that the run asked for. The
@@ -139,9 +153,8 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 	begin := len(out.List)
 	out.Memory = m.memory
 	m.folded = slices.Grow(m.folded[:0], len(r.records))[:len(r.records)]
-	for _, i := range r.alone {
-		m.foldRecord(nil, r, i, out)
-	}
+	m.order = r.sorted(m.order)
+	next := 0
 	for at := range r.touched {
 		t := &r.touched[at]
 		if t.entry.state == nil {
@@ -149,21 +162,17 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 		} else {
 			t.entry.overlay = m.fold.Clone(t.entry.state, m.reuse.state())
 		}
-		if at+1 < len(r.touched) {
-			m.warmth += r.warm(r.touched[at+1].first)
-		}
-		for i := t.first; ; i = r.next[i] {
-			if i != t.last {
-				m.warmth += r.warm(r.next[i])
-			}
-			if m.foldRecord(t.entry.overlay, r, i, out); i == t.last {
-				break
-			}
+		for range t.records {
+			m.foldRecord(t.entry.overlay, r, next, out)
+			next++
 		}
 		m.encode(r, t.entry)
 		if at == sampled {
 			r.written.expect(sampled, len(r.touched))
 		}
+	}
+	for ; next < len(m.order); next++ {
+		m.foldRecord(nil, r, next, out)
 	}
 	start := 0
 	for i := range r.changes {
@@ -178,34 +187,36 @@ func (m *Machine) foldRun(r *run, out *Outputs) {
 	}
 	copy(out.List[begin:], m.sorted)
 	clear(m.sorted)
-	m.reuse.keepPlaces(r.next)
-	r.next, m.memory = nil, out.Memory
+	m.reuse.keepOwners(r.owner)
+	r.owner, m.memory = nil, out.Memory
 }
 
-// warm has a record fetched from memory while the one before it is folded: its
-// bytes were last seen when it was polled. The sum is what keeps it from being
-// left out.
-func (r *run) warm(at int32) (sum uint8) {
-	record := &r.records[at]
+// foldRecord folds the record that is next in the order.
+func (m *Machine) foldRecord(s State, r *run, next int, out *Outputs) {
+	m.warm(r, next)
+	begin, at := len(out.List), m.order[next]
+	m.fold.Apply(s, &r.records[at], out)
+	m.folded[at] = folded{recordHash(&r.records[at]), begin, len(out.List)}
+}
+
+// warm has the following records fetched from memory while the next one is
+// folded: their bytes were last seen when they were polled, in another order. The
+// sum is what keeps it from being left out.
+func (m *Machine) warm(r *run, next int) {
+	if next+2 < len(m.order) {
+		m.warmth += uint8(r.records[m.order[next+2]].Offset)
+	}
+	if next+1 == len(m.order) {
+		return
+	}
+	record := &r.records[m.order[next+1]]
 	for i := 0; i < len(record.Value); i += cacheLine {
-		sum += record.Value[i]
+		m.warmth += record.Value[i]
 	}
-	for i := range record.Headers {
-		if v := record.Headers[i].Value; len(v) > 0 {
-			sum += v[0]
-		}
-	}
-	return sum
 }
 
 // cacheLine is a usual one, in bytes.
 const cacheLine = 64
-
-func (m *Machine) foldRecord(s State, r *run, at int32, out *Outputs) {
-	begin := len(out.List)
-	m.fold.Apply(s, &r.records[at], out)
-	m.folded[at] = folded{recordHash(&r.records[at]), begin, len(out.List)}
-}
 
 // folded is what a record's fold leaves behind until the run's end: its outputs,
 // as a part of the batch's, in the order in which records were folded.

@@ -170,7 +170,7 @@ func Records(in []*kgo.Record) []wire.Record {
 	for i, r := range in {
 		first := len(headers)
 		for _, h := range r.Headers {
-			headers = append(headers, wire.Header{Key: h.Key, Value: h.Value})
+			headers = append(headers, wire.HeaderOf(h.Key, h.Value))
 		}
 		out[i] = wire.Record{
 			Partition: r.Partition, LeaderEpoch: r.LeaderEpoch, Offset: r.Offset, Timestamp: r.Timestamp.UnixMicro(),

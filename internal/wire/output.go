@@ -71,6 +71,7 @@ func (d *draft) text(key, value string) {
 var (
 	specVersion = []byte("1.0")
 	jsonType    = []byte(contentTypeJSON)
+	eventType   = []byte(contentTypeEvent)
 )
 
 // output begins a record with the headers that all outputs share; its id is

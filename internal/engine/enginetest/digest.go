@@ -176,7 +176,7 @@ func (h *hasher) process(pr *process) {
 
 // skipped are fields that decide nothing: counters for people, memory that is
 // written before it is read, and links that follow from the rest.
-var skipped = map[string]bool{"counts": true, "effects": true, "reuse": true, "folded": true, "sorted": true, "warmth": true, "touch": true, "memory": true, "epochs": true, "fold": true, "p": true, "newer": true, "old": true, "refusal": true, "Reason": true}
+var skipped = map[string]bool{"counts": true, "effects": true, "reuse": true, "folded": true, "order": true, "sorted": true, "warmth": true, "touch": true, "memory": true, "epochs": true, "fold": true, "p": true, "newer": true, "old": true, "refusal": true, "Reason": true}
 
 // plan says how the fields of a struct are hashed.
 func (h *hasher) plan(t reflect.Type) []field {
