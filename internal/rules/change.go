@@ -37,6 +37,22 @@ func (c *closer) change(e ast.Expr, at int) fn[participant.Value] {
 	return c.assignment(e, at)
 }
 
+// number compiles a plain value for a slot of numbers, or is nil for anything else.
+func (c *closer) number(e ast.Expr, at int) fn[int64] {
+	if e.Kind() == ast.CallKind {
+		if name := e.AsCall().FunctionName(); name == operators.Conditional || changeFunctions[name] {
+			return nil
+		}
+	}
+	switch kind := c.sort(e); {
+	case c.slots[at].Kind == participant.KindInt && kind == sortInt:
+		return c.integer(e)
+	case c.slots[at].Kind == participant.KindTime && kind == sortTime:
+		return c.instant(e)
+	}
+	return nil
+}
+
 // assignment compiles a plain value for a slot.
 func (c *closer) assignment(e ast.Expr, at int) fn[participant.Value] {
 	s := &c.slots[at]

@@ -270,6 +270,16 @@ func read[T any](c *closer, e ast.Expr, take func(*participant.Value) T) fn[T] {
 	return func(f *frame) (T, *participant.Rejection) { return take(&f.fields[index]), nil }
 }
 
+// plain finds a selection that cannot be absent, which most are: its readers are
+// written out, because a call for each costs more than what they do.
+func (c *closer) plain(e ast.Expr) (index int, inState, ok bool) {
+	index, kind, inState, ok := c.find(e)
+	if !ok || e.AsSelect().IsTestOnly() || inState && kind == participant.KindTime || !inState && c.event.Fields[index].Optional {
+		return 0, false, false
+	}
+	return index, inState, true
+}
+
 // collection compiles what is a set or a map: only a slot can be.
 func (c *closer) collection(e ast.Expr) fn[*participant.Collection] {
 	if _, _, inState, ok := c.find(e); ok && inState {

@@ -25,6 +25,12 @@ func (c *closer) integer(e ast.Expr) fn[int64] {
 			return literal(value)
 		}
 	case ast.SelectKind:
+		switch index, inState, ok := c.plain(e); {
+		case ok && inState:
+			return func(f *frame) (int64, *participant.Rejection) { return f.state[index].Int, nil }
+		case ok:
+			return func(f *frame) (int64, *participant.Rejection) { return f.fields[index].Int, nil }
+		}
 		return read(c, e, func(v *participant.Value) int64 { return v.Int })
 	case ast.CallKind:
 		return c.integerCall(e)
@@ -33,14 +39,16 @@ func (c *closer) integer(e ast.Expr) fn[int64] {
 }
 
 var integerOperators = map[string]func(int64, int64) (int64, bool){
-	operators.Add: addInts, operators.Subtract: subtractInts, operators.Multiply: multiplyInts,
+	operators.Subtract: subtractInts, operators.Multiply: multiplyInts,
 }
 
 func (c *closer) integerCall(e ast.Expr) fn[int64] {
 	args := operands(e)
 	name := e.AsCall().FunctionName()
 	switch name {
-	case operators.Add, operators.Subtract, operators.Multiply:
+	case operators.Add:
+		return added(c.integer(args[0]), c.integer(args[1]), c.fault(e, overflowed))
+	case operators.Subtract, operators.Multiply:
 		return partial(c.integer(args[0]), c.integer(args[1]), integerOperators[name], c.fault(e, overflowed))
 	case operators.Divide, operators.Modulo:
 		return divided(c.integer(args[0]), c.integer(args[1]), name == operators.Modulo,
@@ -66,6 +74,25 @@ func (c *closer) integerCall(e ast.Expr) fn[int64] {
 		return c.toInteger(e, args[0])
 	}
 	return c.calendar(e, args)
+}
+
+// added is partial with addInts, which most rules are about.
+func added(a, b fn[int64], failed *participant.Rejection) fn[int64] {
+	return func(f *frame) (int64, *participant.Rejection) {
+		left, fault := a(f)
+		if fault != nil {
+			return 0, fault
+		}
+		right, fault := b(f)
+		if fault != nil {
+			return 0, fault
+		}
+		sum, ok := addInts(left, right)
+		if !ok {
+			return 0, failed
+		}
+		return sum, nil
+	}
 }
 
 func addInts(a, b int64) (int64, bool) {

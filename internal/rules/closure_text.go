@@ -25,6 +25,12 @@ func (c *closer) text(e ast.Expr) fn[string] {
 		if path(e) == "event.type" {
 			return literal(c.event.Name)
 		}
+		switch index, inState, ok := c.plain(e); {
+		case ok && inState:
+			return func(f *frame) (string, *participant.Rejection) { return f.state[index].Str, nil }
+		case ok:
+			return func(f *frame) (string, *participant.Rejection) { return f.fields[index].Str, nil }
+		}
 		return read(c, e, func(v *participant.Value) string { return v.Str })
 	case ast.CallKind:
 		return c.textCall(e)

@@ -243,8 +243,16 @@ func (c *compiler) bind(d *draft, at int) rule {
 	}
 	r := rule{place: d.place, when: condition(d.when)}
 	for i, a := range d.actions {
-		next := closer(a.next).change(a.next.tree.Expr(), a.slot)
-		r.actions = append(r.actions, action{a.slot, next, !reads(d.actions[i+1:], "state."+c.schema.Slots[a.slot].Name)})
+		slot := &c.schema.Slots[a.slot]
+		compiled := action{slot: a.slot, kind: slot.Kind, atOnce: !reads(d.actions[i+1:], "state."+slot.Name)}
+		x := closer(a.next)
+		if compiled.atOnce {
+			compiled.number = x.number(a.next.tree.Expr(), a.slot)
+		}
+		if compiled.number == nil {
+			compiled.next = x.change(a.next.tree.Expr(), a.slot)
+		}
+		r.actions = append(r.actions, compiled)
 	}
 	for _, n := range d.notices {
 		r.notices = append(r.notices, notice{

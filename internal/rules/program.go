@@ -31,7 +31,11 @@ type rule struct {
 
 type action struct {
 	slot int
-	next fn[participant.Value]
+	// next gives the slot's next value; where it is a number that is written at
+	// once, number does so instead, of that kind.
+	next   fn[participant.Value]
+	number fn[int64]
+	kind   participant.Kind
 	// atOnce says that no later action of the rule reads the slot.
 	atOnce bool
 }
@@ -128,6 +132,15 @@ func (r *rule) apply(f *frame) *participant.Rejection {
 	waiting := false
 	for i := range r.actions {
 		a := &r.actions[i]
+		if a.number != nil {
+			n, fault := a.number(f)
+			if fault != nil {
+				return fault
+			}
+			v := &f.state[a.slot] // of a number, the rest is empty
+			v.Kind, v.Int = a.kind, n
+			continue
+		}
 		value, fault := a.next(f)
 		switch {
 		case fault != nil:
