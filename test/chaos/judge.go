@@ -292,6 +292,9 @@ func (r *run) verify(ctx context.Context, result *Result, without map[int32]stri
 	}
 	if result.Lost+result.Duplicated+result.Wrong > 0 {
 		r.problem("verification: %d lost, %d duplicated, %d wrong: %+v", result.Lost, result.Duplicated, result.Wrong, report.Findings)
+		if err := r.dump(ctx); err != nil {
+			r.problem("what the brokers have could not be written down: %v", err)
+		}
 	}
 	result.Records, result.Fates = report.Records, report.Fates
 	if len(without) > 0 {
