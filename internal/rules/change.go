@@ -57,11 +57,10 @@ func (c *closer) number(e ast.Expr, at int) fn[int64] {
 func (c *closer) assignment(e ast.Expr, at int) fn[participant.Value] {
 	s := &c.slots[at]
 	kind := c.sort(e)
+	if n := c.number(e, at); n != nil {
+		return asValue(s.Kind, n)
+	}
 	switch {
-	case s.Kind == participant.KindInt && kind == sortInt:
-		return asValue(participant.KindInt, c.integer(e))
-	case s.Kind == participant.KindTime && kind == sortTime:
-		return asValue(participant.KindTime, c.instant(e))
 	case s.Kind == participant.KindBool && kind == sortBool:
 		return unary(c.boolean(e), func(b bool) participant.Value {
 			if b {
