@@ -3,6 +3,7 @@ package kafkalog
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,18 +42,32 @@ const (
 // committed with the next commit, and what was committed is lost with the next
 // abort. If the producer does not come back, readers wait for ever.
 //
-// Invariant: no output is written to a partition where a processor's transaction
-// is open that no coordinator has open.
+// Invariants: no output is written to a partition where a processor's transaction
+// is seen open that no coordinator has open; and no transaction is committed that
+// has taken along what was aborted.
 //
-// Nothing on the way needs the brokers unless a marker may be missing: a look is
-// due before a session's first output to a partition, after a transaction that
-// did not commit, and when the partition has another leader than at the last look.
-// A crash between any two steps leaves the transaction open for the next look.
+// The second does not rest on the first. What was seen before the outputs may be
+// what a broker knew that led the partition no more, or the leader may be another
+// when they arrive. Once they are acknowledged, whoever has them has all that was
+// before them: a transaction that began there before its own first output has taken
+// another one along.
+//
+// Nothing on the way needs the brokers unless a marker may be missing: both looks
+// are due at a session's first output to a partition, after a transaction that did
+// not commit, and when the partition has another leader than at the last look.
+// A crash between any two steps leaves the transaction open for the next look. What
+// was committed and taken along is committed with the outputs; if that fails, it is
+// lost: the one window that is left, and it takes three faults in a row.
 type leftOpen struct {
 	cfg       SessionConfig
 	cl        *kgo.Client
 	positions *Positions
 	looked    map[outputPartition]look
+	begun     map[outputPartition]int32 // the leader's epoch in which one was seen to begin as it should
+}
+
+func newLeftOpen(cfg SessionConfig, cl *kgo.Client, positions *Positions) leftOpen {
+	return leftOpen{cfg: cfg, cl: cl, positions: positions, looked: map[outputPartition]look{}, begun: map[outputPartition]int32{}}
 }
 
 type outputPartition struct {
@@ -67,7 +82,10 @@ type look struct {
 }
 
 // forget makes the next output to each partition look again.
-func (l *leftOpen) forget() { clear(l.looked) }
+func (l *leftOpen) forget() {
+	clear(l.looked)
+	clear(l.begun)
+}
 
 // settle looks at the partitions that these outputs go to, and ends what is left
 // open there. topics are by engine.Topic.
@@ -155,9 +173,73 @@ func (l *leftOpen) endAnyway(ctx context.Context, p outputPartition, t OpenTrans
 	return l.end(ctx, p, t)
 }
 
+// confirm looks, where it is due, at the transaction under way: whether it began
+// with its own first output, by partition. An error says that it must not be committed.
+func (l *leftOpen) confirm(ctx context.Context, first map[outputPartition]*kgo.Record) error {
+	for p, r := range first {
+		_, epoch, _ := l.cl.PartitionLeader(p.topic, p.id)
+		if seen, ok := l.begun[p]; ok && seen == epoch {
+			continue
+		}
+		if err := l.beganWith(ctx, p, r.Offset); err != nil {
+			return err
+		}
+		l.begun[p] = epoch
+	}
+	return nil
+}
+
+// beganWith asks until the answer comes from a broker that has the first output: it
+// knows the transaction under this producer's present epoch.
+func (l *leftOpen) beganWith(ctx context.Context, p outputPartition, first int64) error {
+	bounded, cancel := context.WithTimeout(ctx, l.cfg.TransactionTimeout)
+	defer cancel()
+	id, producerEpoch, err := l.cl.ProducerID(bounded)
+	if err != nil {
+		return fmt.Errorf("take the transactional ID: %w", err)
+	}
+	for {
+		open, err := openProducers(bounded, l.cl, p.topic, p.id)
+		if err != nil {
+			return err
+		}
+		for _, t := range open {
+			switch {
+			case t.ProducerID != id || t.epoch != producerEpoch:
+			case t.Start == first:
+				return nil
+			default:
+				return l.tookAlong(ctx, p, t, first)
+			}
+		}
+		select {
+		case <-bounded.Done():
+			return fmt.Errorf("%s/%d does not show the transaction that wrote to it at offset %d: %w", p.topic, p.id, first, bounded.Err())
+		case <-time.After(endPoll):
+		}
+	}
+}
+
+// tookAlong decides about a transaction that began with another's records: both have
+// one end here. One that was committed is committed with it.
+func (l *leftOpen) tookAlong(ctx context.Context, p outputPartition, t OpenTransaction, first int64) error {
+	t.ID = l.cfg.slotID()
+	committed, err := l.committed(ctx, p, t.Start, first)
+	if err != nil {
+		return fmt.Errorf("find out how the transaction of %q ended that was left open in %s/%d at offset %d: %w", t.ID, p.topic, p.id, t.Start, err)
+	}
+	if l.cfg.OnLeftOpen != nil {
+		l.cfg.OnLeftOpen(LeftOpen{OpenTransaction: t, Topic: p.topic, Partition: p.id, Committed: committed})
+	}
+	if !committed {
+		return fmt.Errorf("the transaction took along what was left open in %s/%d from offset %d to %d, and was aborted", p.topic, p.id, t.Start, first)
+	}
+	return nil
+}
+
 // end writes the marker that was left out.
 func (l *leftOpen) end(ctx context.Context, p outputPartition, t OpenTransaction) error {
-	committed, err := l.committed(ctx, p, t)
+	committed, err := l.committed(ctx, p, t.Start, math.MaxInt64)
 	if err == nil {
 		markers := kadm.TxnMarkers{
 			ProducerID: t.ProducerID, ProducerEpoch: t.epoch, CoordinatorEpoch: t.coordinatorEpoch, Commit: committed, Topics: kadm.TopicsSet{},
@@ -181,31 +263,32 @@ func (l *leftOpen) end(ctx context.Context, p outputPartition, t OpenTransaction
 	return nil
 }
 
-// committed finds out how a transaction was ended. What it wrote was caused by
-// records of the events partition of the same number, and it committed their
-// offset too: it was aborted if that offset is not committed, or if somebody had
-// to write the same again.
-func (l *leftOpen) committed(ctx context.Context, p outputPartition, t OpenTransaction) (bool, error) {
+// committed finds out how the transaction was ended whose first record is at start,
+// and whose others are before an offset. What it wrote was caused by records of the
+// events partition of the same number, and it committed their offset too: it was
+// aborted if that offset is not committed, or if somebody had to write the same again.
+func (l *leftOpen) committed(ctx context.Context, p outputPartition, start, before int64) (bool, error) {
 	k, err := l.positions.Committed(ctx, p.id)
 	if err != nil {
 		return false, err
 	}
+	var first *kgo.Record
 	cause, again := int64(-1), false
-	err = readAll(ctx, l.cfg.Config, p.topic, p.id, t.Start, func(r *kgo.Record) {
+	err = readAll(ctx, l.cfg.Config, p.topic, p.id, start, func(r *kgo.Record) {
 		at, err := strconv.ParseInt(string(Records([]*kgo.Record{r})[0].Header(wire.HeaderSourceOffset)), 10, 64)
-		own := r.ProducerID == t.ProducerID && r.ProducerEpoch == t.epoch
-		switch {
-		case err != nil: // a marker
-		case own && cause < 0:
-			cause = at
-		case !own && at == cause:
-			again = true
+		if err != nil { // a marker
+			return
 		}
+		if first == nil {
+			first, cause = r, at
+		}
+		own := r.ProducerID == first.ProducerID && r.ProducerEpoch == first.ProducerEpoch && r.Offset < before
+		again = again || !own && at == cause
 	})
 	if err != nil {
 		return false, err
 	}
-	if cause < 0 {
+	if first == nil || first.Offset != start {
 		return false, fmt.Errorf("its first record names no cause")
 	}
 	return !k.Absent && cause < k.Offset && !again, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -66,5 +67,39 @@ func TestEndedMeanwhileIsNotLeftOpen(t *testing.T) {
 	}
 	if asked.Load() == 0 || markers.Load() > 0 {
 		t.Errorf("coordinators were asked %d times, and %d markers written", asked.Load(), markers.Load())
+	}
+}
+
+// TestOnlyTheLeaderIsAskedWhatIsOpen lets the broker say at first that it does not
+// lead in this epoch. It would have answered all the same.
+func TestOnlyTheLeaderIsAskedWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	p := proxy.Start(t, broker.Shared(t).Addrs[0])
+	cfg := kafkalog.Config{Brokers: []string{p.Addr()}, Prefix: fmt.Sprintf("leads.%d", runs.Add(1))}
+	assigned(t, cfg, "notifications", 1)
+	positions, err := kafkalog.NewPositions(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(positions.Close)
+	var refused, early atomic.Int32
+	p.On(kmsg.ListOffsets, proxy.Rule{After: func(_ kmsg.Request, resp kmsg.Response) bool {
+		if refused.Add(1) == 1 {
+			resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0].ErrorCode = kerr.FencedLeaderEpoch.Code
+		}
+		return true
+	}})
+	p.On(kmsg.DescribeProducers, proxy.Rule{Before: func(kmsg.Request) kmsg.Response {
+		if refused.Load() < 2 {
+			early.Add(1)
+		}
+		return nil
+	}})
+	open, err := positions.OpenTransactions(withTimeout(t), cfg.Topic("notifications"), 0)
+	if err != nil || len(open) > 0 {
+		t.Errorf("open are %v, %v", open, err)
+	}
+	if refused.Load() != 2 || early.Load() > 0 {
+		t.Errorf("the broker was asked %d times whether it leads, and %d times what is open before it said so", refused.Load(), early.Load())
 	}
 }

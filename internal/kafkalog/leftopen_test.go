@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/wire"
 	"github.com/veltrix/veltrix/test/broker"
+	"github.com/veltrix/veltrix/test/proxy"
 )
 
 // leftOpen is a cluster in which the notifications are on the first broker alone.
@@ -25,8 +27,68 @@ type leftOpen struct {
 	*testing.T
 	cluster *broker.Cluster
 	cfg     kafkalog.Config
-	slot    int // of the sessions that come after the first
+	ways    []*proxy.Proxy // one to each broker, for the session that comes after
+	slot    int            // of the sessions that come after the first
+	cause   int64          // of every output: the last event, or one that comes later
 	next    *kafkalog.Session
+}
+
+var leftOpenTests = []struct {
+	name string
+	// play writes with the first slot, takes the leader away with leaderless,
+	// and goes on with one of the slots.
+	play func(*leftOpen)
+	want string
+}{
+	{"an abort is not committed with the next", func(l *leftOpen) {
+		first := l.first()
+		l.leaderless(func() { l.leave(first) })
+		l.transact(l.next, "second", nil, true)
+	}, "second"},
+	{"a commit is not aborted with the next", func(l *leftOpen) {
+		first := l.first()
+		l.leaderless(func() {
+			l.end(first, done, true)
+			l.leave(first)
+		})
+		l.transact(l.next, "second", nil, false)
+		l.transact(l.next, "third", nil, true)
+	}, "first third"},
+	{"nobody waits for a slot that does not come back", func(l *leftOpen) {
+		first := l.first()
+		l.slot = 1
+		l.leaderless(func() { l.leave(first) })
+		l.abandoned()
+		l.transact(l.next, "second", nil, true)
+	}, "second"},
+	{"what was written again is not committed twice", func(l *leftOpen) {
+		l.leave(l.first())
+		l.slot = 1
+		other := l.polled()
+		l.transact(other, "second", done, true)
+		l.leaderless(func() { l.leave(other) })
+		l.transact(l.next, "third", nil, true)
+	}, "second third"},
+	{"an abort that was not seen is not committed with the next", func(l *leftOpen) {
+		first := l.first()
+		l.leaderless(func() { l.leave(first) })
+		l.blind()
+		if err := l.try(l.next, "again"); err == nil || !strings.Contains(err.Error(), "took along") {
+			l.Errorf("a transaction that has another's records may be committed: %v", err)
+		}
+		l.end(l.next, nil, false)
+		l.transact(l.next, "second", nil, true)
+	}, "second"},
+	{"a commit that was not seen is committed with the next", func(l *leftOpen) {
+		first := l.first()
+		l.leaderless(func() {
+			l.end(first, done, true)
+			l.leave(first)
+		})
+		l.blind()
+		l.cause = events
+		l.transact(l.next, "second", nil, true)
+	}, "first second"},
 }
 
 // TestLeftOpen lets a transaction end while a partition that it wrote to has no
@@ -35,45 +97,12 @@ type leftOpen struct {
 func TestLeftOpen(t *testing.T) {
 	t.Parallel()
 	c := broker.Start(t, broker.Options{Nodes: 3, HeapMiB: 256, Config: map[string]string{"broker.session.timeout.ms": "3000"}})
-	for _, test := range []struct {
-		name string
-		// play writes with the first slot, takes the leader away with leaderless,
-		// and goes on with one of the slots.
-		play func(*leftOpen)
-		want string
-	}{
-		{"an abort is not committed with the next", func(l *leftOpen) {
-			first := l.first()
-			l.leaderless(func() { l.leave(first) })
-			l.transact(l.next, "second", nil, true)
-		}, "second"},
-		{"a commit is not aborted with the next", func(l *leftOpen) {
-			first := l.first()
-			l.leaderless(func() {
-				l.end(first, done, true)
-				l.leave(first)
-			})
-			l.transact(l.next, "second", nil, false)
-			l.transact(l.next, "third", nil, true)
-		}, "first third"},
-		{"nobody waits for a slot that does not come back", func(l *leftOpen) {
-			first := l.first()
-			l.slot = 1
-			l.leaderless(func() { l.leave(first) })
-			l.abandoned()
-			l.transact(l.next, "second", nil, true)
-		}, "second"},
-		{"what was written again is not committed twice", func(l *leftOpen) {
-			l.leave(l.first())
-			l.slot = 1
-			other := l.polled()
-			l.transact(other, "second", done, true)
-			l.leaderless(func() { l.leave(other) })
-			l.transact(l.next, "third", nil, true)
-		}, "second third"},
-	} {
+	for _, test := range leftOpenTests {
 		t.Run(test.name, func(t *testing.T) {
-			l := &leftOpen{T: t, cluster: c, cfg: kafkalog.Config{Brokers: c.Addrs, Prefix: fmt.Sprintf("left.%d", runs.Add(1))}}
+			l := &leftOpen{
+				T: t, cluster: c, ways: proxy.StartCluster(t, c.Addrs),
+				cfg: kafkalog.Config{Brokers: c.Addrs, Prefix: fmt.Sprintf("left.%d", runs.Add(1))}, cause: events - 1,
+			}
 			assigned(t, l.cfg, "events", 1, 2, 3)
 			assigned(t, l.cfg, "rejected", 1, 2, 3)
 			assigned(t, l.cfg, "notifications", 1)
@@ -91,7 +120,7 @@ func TestLeftOpen(t *testing.T) {
 	}
 }
 
-// events are in the log; the last of them causes every output.
+// events are in the log.
 const events = 8
 
 var done = map[int32]engine.Commit{0: {Offset: events, Metadata: "stamp"}}
@@ -103,12 +132,31 @@ func (l *leftOpen) leaderless(meanwhile func()) {
 	l.cluster.Kill(1)
 	leaderOf(l.T, l.cfg, "notifications", -1)
 	meanwhile()
-	l.next = joinedAs(l.T, l.cfg, l.slot) // which ends what its own slot had open
+	next := l.cfg
+	next.Brokers = nil
+	for _, way := range l.ways {
+		next.Brokers = append(next.Brokers, way.Addr())
+	}
+	l.next = joinedAs(l.T, next, l.slot) // which ends what its own slot had open
 	l.awaitEnd()
 	if err := l.cluster.Restart(1); err != nil {
 		l.Fatal(err)
 	}
 	leaderOf(l.T, l.cfg, "notifications", 1)
+}
+
+// blind makes one answer about open transactions that of a replica which has none
+// of the records.
+func (l *leftOpen) blind() {
+	var asked atomic.Int32
+	for _, way := range l.ways {
+		way.On(kmsg.DescribeProducers, proxy.Rule{After: func(_ kmsg.Request, resp kmsg.Response) bool {
+			if asked.Add(1) == 1 {
+				resp.(*kmsg.DescribeProducersResponse).Topics[0].Partitions[0].ActiveProducers = nil
+			}
+			return true
+		}})
+	}
 }
 
 // abandoned expects the first slot's transaction to be open here, and ended for its
@@ -159,10 +207,14 @@ func (l *leftOpen) leave(s *kafkalog.Session) {
 
 func (l *leftOpen) write(s *kafkalog.Session, value string) {
 	l.Helper()
-	if err := errors.Join(s.Begin(), s.Produce(withTimeout(l.T), []engine.Output{output(value, events-1)})); err != nil {
+	if err := l.try(s, value); err != nil {
 		l.Fatal(err)
 	}
-	s.Release()
+}
+
+func (l *leftOpen) try(s *kafkalog.Session, value string) error {
+	defer s.Release()
+	return errors.Join(s.Begin(), s.Produce(withTimeout(l.T), []engine.Output{output(value, l.cause)}))
 }
 
 func (l *leftOpen) end(s *kafkalog.Session, offsets map[int32]engine.Commit, commit bool) {

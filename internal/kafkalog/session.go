@@ -112,7 +112,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		return nil, fmt.Errorf("join group %s: %w", cfg.ProcessorGroup(), err)
 	}
 	s.txn = txn
-	s.open = leftOpen{cfg: cfg, cl: txn.Client(), positions: positions, looked: map[outputPartition]look{}}
+	s.open = newLeftOpen(cfg, txn.Client(), positions)
 	if _, _, err := txn.Client().ProducerID(ctx); err != nil {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
@@ -205,11 +205,18 @@ func (s *Session) Produce(ctx context.Context, outputs []engine.Output) error {
 		return err
 	}
 	var rerouted []*kgo.Record
+	first := map[outputPartition]*kgo.Record{}
+	var last outputPartition
 	for i := range outputs {
 		r := s.record(&outputs[i])
 		if outputs[i].Topic == engine.Events {
 			rerouted = append(rerouted, r)
 			continue
+		}
+		if p := (outputPartition{r.Topic, r.Partition}); p != last {
+			if last = p; first[p] == nil {
+				first[p] = r
+			}
 		}
 		s.txn.Produce(ctx, r, func(_ *kgo.Record, err error) {
 			if err != nil {
@@ -227,6 +234,13 @@ func (s *Session) Produce(ctx context.Context, outputs []engine.Output) error {
 	if err := s.txn.Client().Flush(ctx); err != nil {
 		return fmt.Errorf("flush outputs: %w", err)
 	}
+	if err := s.failed(); err != nil {
+		return err
+	}
+	return s.open.confirm(ctx, first)
+}
+
+func (s *Session) failed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.produced

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/lag"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -42,23 +44,104 @@ func (p *Positions) OpenTransactions(ctx context.Context, topic string, partitio
 }
 
 // openProducers asks the partition's leader alone, which knows no names.
+//
+// Any replica answers such a question, from what it has; one that has just come
+// back may not have what was written, and a client may take it for the leader. Only
+// who leads in the epoch of now is asked, therefore, and until there is one.
 func openProducers(ctx context.Context, cl *kgo.Client, topic string, partition int32) ([]OpenTransaction, error) {
-	asked := make(kadm.TopicsSet)
-	asked.Add(topic, partition)
-	described, err := kadm.NewClient(cl).DescribeProducers(ctx, asked)
-	producers := described[topic].Partitions[partition]
-	if err == nil {
-		err = producers.Err
+	for until := time.Now().Add(leaderWait); ; {
+		leader, err := leaderOf(ctx, cl, topic, partition)
+		if err == nil {
+			var open []OpenTransaction
+			if open, err = describeProducers(ctx, cl.Broker(int(leader)), topic, partition); err == nil {
+				return open, nil
+			}
+		}
+		if !kerr.IsRetriable(err) && !kgo.IsRetryableBrokerErr(err) || time.Now().After(until) {
+			return nil, fmt.Errorf("describe the producers of %s/%d: %w", topic, partition, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("describe the producers of %s/%d: %w", topic, partition, errors.Join(ctx.Err(), err))
+		case <-time.After(endPoll):
+		}
 	}
+}
+
+// leaderWait bounds the wait for a leader that says that it is: an election's time.
+const leaderWait = 10 * time.Second
+
+// leaderOf returns the node that says itself that it leads the partition, in the
+// epoch that another has told.
+func leaderOf(ctx context.Context, cl *kgo.Client, topic string, partition int32) (int32, error) {
+	ask := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &topic
+	ask.Topics = append(ask.Topics, t)
+	told, err := ask.RequestWith(ctx, cl)
 	if err != nil {
-		return nil, fmt.Errorf("describe the producers of %s/%d: %w", topic, partition, err)
+		return 0, err
+	}
+	for _, t := range told.Topics {
+		for _, p := range t.Partitions {
+			if p.Partition != partition {
+				continue
+			}
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return 0, err
+			}
+			return p.Leader, leads(ctx, cl.Broker(int(p.Leader)), topic, partition, p.LeaderEpoch)
+		}
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
+			return 0, err
+		}
+	}
+	return 0, kerr.UnknownTopicOrPartition
+}
+
+// leads asks for an offset, which only the leader of the epoch answers.
+func leads(ctx context.Context, node *kgo.Broker, topic string, partition, epoch int32) error {
+	ask := kmsg.NewPtrListOffsetsRequest()
+	ask.ReplicaID = -1
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.Timestamp = partition, epoch, -1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic, t.Partitions = topic, append(t.Partitions, p)
+	ask.Topics = append(ask.Topics, t)
+	told, err := ask.RequestWith(ctx, node)
+	if err != nil {
+		return err
+	}
+	for _, t := range told.Topics {
+		for _, p := range t.Partitions {
+			return kerr.ErrorForCode(p.ErrorCode)
+		}
+	}
+	return kerr.UnknownTopicOrPartition
+}
+
+func describeProducers(ctx context.Context, node *kgo.Broker, topic string, partition int32) ([]OpenTransaction, error) {
+	ask := kmsg.NewPtrDescribeProducersRequest()
+	t := kmsg.NewDescribeProducersRequestTopic()
+	t.Topic, t.Partitions = topic, append(t.Partitions, partition)
+	ask.Topics = append(ask.Topics, t)
+	told, err := ask.RequestWith(ctx, node)
+	if err != nil {
+		return nil, err
 	}
 	var open []OpenTransaction
-	for _, d := range producers.ActiveProducers {
-		if d.CurrentTxnStartOffset >= 0 {
-			open = append(open, OpenTransaction{
-				ProducerID: d.ProducerID, Start: d.CurrentTxnStartOffset, epoch: d.ProducerEpoch, coordinatorEpoch: max(d.CoordinatorEpoch, 0),
-			})
+	for _, t := range told.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, err
+			}
+			for _, d := range p.ActiveProducers {
+				if d.CurrentTxnStartOffset >= 0 {
+					open = append(open, OpenTransaction{
+						ProducerID: d.ProducerID, Start: d.CurrentTxnStartOffset, epoch: int16(d.ProducerEpoch), coordinatorEpoch: max(d.CoordinatorEpoch, 0),
+					})
+				}
+			}
 		}
 	}
 	slices.SortFunc(open, func(a, b OpenTransaction) int { return int(a.Start - b.Start) })

@@ -53,6 +53,10 @@ var outside = []mutant{
 	in(kafka, "left open", "a committed offset alone says that it was committed", "TestLeftOpen", "leftopen.go", "cause < k.Offset && !again, nil", "cause < k.Offset && (!again || true), nil"),
 	in(kafka, "left open", "what other slots left open stays so", "TestLeftOpen", "leftopen.go",
 		"		case t.ended():", "		case t.ended() && t.ID == l.cfg.slotID():"),
+	in(kafka, "left open", "what was taken along unseen is committed", "TestLeftOpen", "session.go", "return s.open.confirm(ctx, first)", "return nil"),
+	in(kafka, "left open", "whatever was taken along is aborted", "TestLeftOpen", "leftopen.go", "	if !committed {\n		return fmt.Errorf(\"the transaction took", "	if true {\n		return fmt.Errorf(\"the transaction took"),
+	in(kafka, "left open", "whoever answers is taken for the leader", "TestOnlyTheLeaderIsAskedWhatIsOpen", "transactions.go",
+		"return p.Leader, leads(ctx, cl.Broker(int(p.Leader)), topic, partition, p.LeaderEpoch)", "return p.Leader, nil"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestK15TransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},

@@ -1,9 +1,9 @@
-// Package proxy stands between Kafka clients and one broker, and lets a test
-// answer in the broker's place, change an answer, hold one back or lose it.
+// Package proxy stands between Kafka clients and brokers, and lets a test answer in
+// a broker's place, change an answer, hold one back or lose it.
 //
 // Invariant: what no rule touches passes as it is and in its order, except that
-// the broker's own address is replaced by the proxy's, so that no client finds a
-// way around it.
+// the brokers' own addresses are replaced by their proxies', so that no client finds
+// a way around them.
 package proxy
 
 import (
@@ -39,6 +39,7 @@ type Rule struct {
 type Proxy struct {
 	listener net.Listener
 	target   string
+	cluster  map[string]*Proxy // by the broker's address
 	host     string
 	port     int32
 
@@ -53,15 +54,32 @@ type Proxy struct {
 // cluster, until the test ends.
 func Start(t testing.TB, broker string) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	return StartCluster(t, []string{broker})[0]
+}
+
+// StartCluster stands in front of every broker of a cluster, in their order. The
+// brokers' addresses must be those that they advertise.
+func StartCluster(t testing.TB, brokers []string) []*Proxy {
+	t.Helper()
+	var all []*Proxy
+	cluster := map[string]*Proxy{}
+	for _, broker := range brokers {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := l.Addr().(*net.TCPAddr)
+		p := &Proxy{
+			listener: l, target: broker, cluster: cluster, host: at.IP.String(), port: int32(at.Port), rules: map[int16]Rule{}, conns: map[net.Conn]bool{},
+		}
+		cluster[broker] = p
+		all = append(all, p)
 	}
-	at := l.Addr().(*net.TCPAddr)
-	p := &Proxy{listener: l, target: broker, host: at.IP.String(), port: int32(at.Port), rules: map[int16]Rule{}, conns: map[net.Conn]bool{}}
-	p.wait.Go(p.accept)
-	t.Cleanup(p.close)
-	return p
+	for _, p := range all {
+		p.wait.Go(p.accept)
+		t.Cleanup(p.close)
+	}
+	return all
 }
 
 // Addr is where clients reach the proxy.
@@ -282,25 +300,35 @@ func (x *exchange) encode(resp kmsg.Response) []byte {
 	return resp.AppendTo(frame)
 }
 
-// hide puts the proxy's address where the broker names its own.
+// hide puts the proxies' addresses where the broker names its cluster's.
 func (p *Proxy) hide(resp kmsg.Response) {
 	switch resp := resp.(type) {
 	case *kmsg.MetadataResponse:
 		for i := range resp.Brokers {
-			resp.Brokers[i].Host, resp.Brokers[i].Port = p.host, p.port
+			p.replace(&resp.Brokers[i].Host, &resp.Brokers[i].Port)
 		}
 	case *kmsg.DescribeClusterResponse:
 		for i := range resp.Brokers {
-			resp.Brokers[i].Host, resp.Brokers[i].Port = p.host, p.port
+			p.replace(&resp.Brokers[i].Host, &resp.Brokers[i].Port)
 		}
 	case *kmsg.FindCoordinatorResponse:
 		if resp.ErrorCode == 0 {
-			resp.Host, resp.Port = p.host, p.port
+			p.replace(&resp.Host, &resp.Port)
 		}
 		for i := range resp.Coordinators {
 			if c := &resp.Coordinators[i]; c.ErrorCode == 0 {
-				c.Host, c.Port = p.host, p.port
+				p.replace(&c.Host, &c.Port)
 			}
 		}
 	}
+}
+
+// replace leads to the proxy of the broker with this address. Whoever has no proxy
+// is the only broker, under another of its names.
+func (p *Proxy) replace(host *string, port *int32) {
+	front, ok := p.cluster[net.JoinHostPort(*host, strconv.Itoa(int(*port)))]
+	if !ok {
+		front = p
+	}
+	*host, *port = front.host, front.port
 }
