@@ -108,8 +108,12 @@ var arrows = map[string][]string{
 	"bench/peers/naive":        {"bench/peers/hand", "bench/peers/task"},
 	"bench/peers/saramaeos":    {"bench/peers/hand", "bench/peers/task"},
 	"bench/peers/confluenteos": {"bench/peers/hand", "bench/peers/task"},
-	"bench/peers/peer":         {"bench/peers/task", "bench/peers/franz", "bench/peers/naive", "bench/peers/saramaeos", "bench/peers/confluenteos"},
-	"bench/peers/run":          {"config", "internal/app", "internal/bench"},
+	"bench/peers/same": {
+		"config", "internal/app", "internal/bench", "internal/engine", "internal/fold", "internal/kafkalog", "internal/participant", "internal/wire",
+		"bench/peers/hand", "bench/peers/task", "bench/peers/franz",
+	},
+	"bench/peers/peer": {"bench/peers/task", "bench/peers/franz", "bench/peers/naive", "bench/peers/saramaeos", "bench/peers/confluenteos", "bench/peers/same"},
+	"bench/peers/run":  {"config", "internal/app", "internal/bench"},
 }
 
 // clients says who may import a client library, test files apart. Fewer users
@@ -118,7 +122,7 @@ var clients = map[string][]string{
 	// telemetry names the types of the client's hooks and never makes a client;
 	// devcluster and test/broker look after a broker that they started; bench
 	// measures the pipeline beside a bare client, and the peers are what is written with one.
-	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "internal/bench", "test/broker", "bench/peers/task", "bench/peers/franz", "bench/peers/naive"},
+	"github.com/twmb/franz-go/pkg/kgo":   {"internal/kafkalog", "internal/telemetry", "internal/devcluster", "internal/bench", "test/broker", "bench/peers/task", "bench/peers/franz", "bench/peers/naive", "bench/peers/same"},
 	"github.com/twmb/franz-go/pkg/kadm":  {"internal/kafkalog"},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/devcluster"},
 	// bench takes away what Redis has, and reads what peers have put there.

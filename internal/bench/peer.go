@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/app"
+	"github.com/veltrix/veltrix/internal/participant"
 )
 
 // Peer is a program that does a workload's work without Veltrix, in the order of
@@ -27,6 +28,9 @@ type Peer struct {
 	Redis bool
 	// AtLeastOnce: an output more than once is counted, and no error.
 	AtLeastOnce bool
+	// InOrder: it folds as the product does, and writes what the processor writes. That
+	// is the fold in the order of arrival only where events come in order, and once.
+	InOrder bool
 	// Target is what the processor's rate should be, as a part of the peer's; 0: no matter.
 	Target float64
 	// Command makes the program, which is started once a round, with these arguments
@@ -43,6 +47,11 @@ type PeerOptions struct {
 
 // rulesNames are the peers' names of the workloads' rules.
 var rulesNames = map[string][]byte{"core": coreRules, "ten": tenRules}
+
+// Rules compiles the workloads' rules of that name.
+func Rules(name string) (participant.Program, error) {
+	return (&Workload{shape: shape{rules: rulesNames[name]}}).Program()
+}
 
 // rulesName is the peers' name of the workload's rules.
 func (w *Workload) rulesName() string {
@@ -64,6 +73,8 @@ func Peers(ctx context.Context, rt app.Runtime, opts PeerOptions) (*PeerReport, 
 		return nil, errors.New("name a peer to be measured beside")
 	case cfg.Kafka.TLS.Enabled || cfg.Kafka.SASL.Mechanism != "none" || cfg.Redis.TLS.Enabled || cfg.Redis.Password.Reveal() != "":
 		return nil, errors.New("a peer has no certificates and no accounts: give servers on loopback without")
+	case (opts.Workload.shape.copies > 0 || opts.Workload.shape.disorder > 0) && slices.ContainsFunc(opts.Peers, func(p Peer) bool { return p.InOrder }):
+		return nil, fmt.Errorf("the events of %s come twice and out of order: leave out the peers that fold as the processor does", opts.Workload.Name)
 	case len(cfg.Redis.Addrs) != 1:
 		return nil, errors.New("a peer knows one Redis: give one address")
 	}

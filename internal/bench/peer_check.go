@@ -32,9 +32,10 @@ const peerFindings = 10
 
 // check holds what a peer left against the fold. It takes from want what it has found.
 type check struct {
-	want  *arrival
-	once  bool // an output more than once is an error
-	found PeerError
+	want   *arrival
+	once   bool // an output more than once is an error
+	headed bool // an output has its event's id where the processor writes it
+	found  PeerError
 }
 
 func (c *check) finding(n *int64, format string, args ...any) {
@@ -44,11 +45,15 @@ func (c *check) finding(n *int64, format string, args ...any) {
 }
 
 // output takes one that was committed, in its partition's order.
-func (c *check) output(partition int32, key, value []byte) {
+func (c *check) output(partition int32, r *wire.Record) {
+	key, value := r.Key, r.Value
 	var got struct{ ID, Title, Body string }
 	if err := json.Unmarshal(value, &got); err != nil {
 		c.finding(&c.found.Wrong, "an output of %s cannot be read: %v: %.200q", key, err, value)
 		return
+	}
+	if c.headed {
+		got.ID = string(r.Header(wire.HeaderCauseID))
 	}
 	want, caused := c.want.outputs[got.ID]
 	if !caused {
@@ -123,7 +128,7 @@ func (b *beside) compare(ctx context.Context, p *place) (repeated int64, err err
 	if err != nil {
 		return 0, err
 	}
-	c := &check{want: want, once: !b.AtLeastOnce, found: PeerError{Name: b.Peer.Name}}
+	c := &check{want: want, once: !b.AtLeastOnce, headed: b.InOrder, found: PeerError{Name: b.Peer.Name}}
 	if err := b.checkOutputs(ctx, p, c); err != nil {
 		return 0, fmt.Errorf("compare the outputs with the fold: %w", err)
 	}
@@ -147,8 +152,8 @@ func (b *beside) checkOutputs(ctx context.Context, p *place, c *check) error {
 	}
 	for _, at := range bounds {
 		err := reader.Read(ctx, b.outputs(p), at.Partition, at.Start, at.End, true, func(records []wire.Record) error {
-			for _, r := range records {
-				c.output(at.Partition, r.Key, r.Value)
+			for i := range records {
+				c.output(at.Partition, &records[i])
 			}
 			return nil
 		})

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/veltrix/veltrix/internal/wire"
 )
 
 // left is what a peer left: outputs in their order, and states.
@@ -53,7 +55,7 @@ func (l *left) checked(t *testing.T, w *Workload, once bool) (int64, error) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.output(o.Partition, []byte(o.Participant), value)
+		c.output(o.Partition, &wire.Record{Key: []byte(o.Participant), Value: value})
 	}
 	for who, text := range l.states {
 		if err := c.state(who, []byte(text)); err != nil {

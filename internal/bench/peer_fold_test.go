@@ -75,7 +75,7 @@ func TestArrivalIsTheFoldOfWhatComesInOrder(t *testing.T) {
 					return err
 				}
 				value, _ := json.Marshal(map[string]string{"id": n.Cause.ID, "title": n.Title, "body": n.Body})
-				c.output(0, []byte(n.Participant), value)
+				c.output(0, &wire.Record{Key: []byte(n.Participant), Value: value})
 			}
 			return err
 		})

@@ -46,7 +46,7 @@ type member struct {
 	number   int
 	consumer *kafka.Consumer
 	producer *kafka.Producer
-	batch    *hand.Batch
+	batch    *hand.Batch[hand.State]
 	event    hand.Event
 	owned    []kafka.TopicPartition
 	paused   bool // what is owned is, until all are ready

@@ -11,9 +11,18 @@ import (
 	"github.com/veltrix/veltrix/bench/peers/task"
 )
 
+// Fold folds a record into its participant's state and writes what it causes.
+type Fold[S any] func(state *S, r *kgo.Record, write func(*kgo.Record)) error
+
 // EOS is exactly once: outputs and offsets in one transaction of the library's session.
 func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) error {
-	store := hand.NewStore(partitions)
+	return EOSBy(ctx, t, c, hand.NewStore(partitions), func() Fold[hand.State] {
+		return ByHand(t.Rules, func(e *hand.Event, r *kgo.Record) error { return e.Scan(r.Value) })
+	})
+}
+
+// EOSBy is EOS with another fold; each client has its own.
+func EOSBy[S any](ctx context.Context, t *task.Task, c *task.Course, store *hand.Store[S], fold func() Fold[S]) error {
 	return c.Run(ctx, func(ctx, working context.Context, number int) error {
 		session, err := kgo.NewGroupTransactSession(append(options(t, c, number, func(int32) {}),
 			kgo.TransactionalID(fmt.Sprintf("%s-%d", t.Group, number)))...)
@@ -25,7 +34,7 @@ func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) erro
 		if !resume(working, t, c, session.Client()) {
 			return ctx.Err()
 		}
-		e := eos{task: t, course: c, session: session, batch: store.Batch(number)}
+		e := eos[S]{task: t, course: c, session: session, batch: store.Batch(number), fold: fold()}
 		for working.Err() == nil {
 			if err := e.transact(ctx, working); err != nil {
 				return err
@@ -35,26 +44,41 @@ func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) erro
 	})
 }
 
+// ByHand is the fold by hand of what scan reads.
+func ByHand(rules *hand.Rules, scan func(*hand.Event, *kgo.Record) error) Fold[hand.State] {
+	var event hand.Event
+	return func(state *hand.State, r *kgo.Record, write func(*kgo.Record)) error {
+		if err := scan(&event, r); err != nil {
+			return err
+		}
+		if rules.Apply(state, &event) {
+			write(&kgo.Record{Partition: r.Partition, Key: r.Key, Value: rules.Output(make([]byte, 0, 192), &event, state)})
+		}
+		return nil
+	}
+}
+
 // eos is one client.
-type eos struct {
+type eos[S any] struct {
 	task    *task.Task
 	course  *task.Course
 	session *kgo.GroupTransactSession
-	batch   *hand.Batch
-	event   hand.Event
+	batch   *hand.Batch[S]
+	fold    Fold[S]
 }
 
 // transact folds one batch in one transaction. One that the session could not commit,
 // because partitions went to another client, is aborted, and read again.
-func (e *eos) transact(ctx, working context.Context) error {
+func (e *eos[S]) transact(ctx, working context.Context) error {
 	if err := e.session.Begin(); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	produced := kgo.AbortingFirstErrPromise(e.session.Client())
+	write := func(r *kgo.Record) { e.session.Produce(ctx, r, produced.Promise()) }
 	err := poll(working, e.task, e.session.Client(), func(records []*kgo.Record) error {
 		for _, r := range records {
-			if err := e.fold(ctx, r, produced); err != nil {
-				return err
+			if err := e.fold(e.batch.State(r.Partition, r.Offset, r.Key), r, write); err != nil {
+				return fmt.Errorf("%s/%d at %d: %w", r.Topic, r.Partition, r.Offset, err)
 			}
 		}
 		return nil
@@ -76,18 +100,5 @@ func (e *eos) transact(ctx, working context.Context) error {
 	next := maps.Clone(e.batch.Next)
 	e.batch.Keep()
 	e.course.Committed(next)
-	return nil
-}
-
-func (e *eos) fold(ctx context.Context, r *kgo.Record, produced *kgo.FirstErrPromise) error {
-	if err := e.event.Scan(r.Value); err != nil {
-		return fmt.Errorf("%s/%d at %d: %w", r.Topic, r.Partition, r.Offset, err)
-	}
-	state := e.batch.State(r.Partition, r.Offset, r.Key)
-	if e.task.Rules.Apply(state, &e.event) {
-		e.session.Produce(ctx, &kgo.Record{
-			Partition: r.Partition, Key: r.Key, Value: e.task.Rules.Output(make([]byte, 0, 192), &e.event, state),
-		}, produced.Promise())
-	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/veltrix/veltrix/bench/peers/confluenteos"
 	"github.com/veltrix/veltrix/bench/peers/franz"
 	"github.com/veltrix/veltrix/bench/peers/naive"
+	"github.com/veltrix/veltrix/bench/peers/same"
 	"github.com/veltrix/veltrix/bench/peers/saramaeos"
 	"github.com/veltrix/veltrix/bench/peers/task"
 )
@@ -31,6 +32,9 @@ var peers = map[string]func(ctx context.Context, t *task.Task, c *task.Course, p
 	"naive":         naive.Run,
 	"sarama-eos":    saramaeos.Run,
 	"confluent-eos": confluenteos.Run,
+	// Experiments.
+	"franz-eos-decoder": same.EOSDecoder,
+	"franz-eos-fold":    same.EOSFold,
 }
 
 // patience is how long a peer may take to end once it was told to.

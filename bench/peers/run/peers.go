@@ -12,6 +12,9 @@ const streams = "streams"
 // usual are the peers that are measured where none are named.
 var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-hand", streams + "-redis-hand"}
 
+// experiments are loops of peers with something of the product in them.
+var experiments = []string{"franz-eos-decoder", "franz-eos-fold"}
+
 // all returns the peers, most of which are one binary. Target is what the processor's
 // rate should be as a part of theirs.
 func all(binary, jar string) []bench.Peer {
@@ -26,6 +29,8 @@ func all(binary, jar string) []bench.Peer {
 	return []bench.Peer{
 		{Name: "franz-eos", Command: ours("franz-eos"), Target: 0.55},
 		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true, Target: 0.8},
+		{Name: experiments[0], Command: ours(experiments[0])},
+		{Name: experiments[1], Command: ours(experiments[1]), InOrder: true},
 		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true, Target: 15},
 		{Name: "sarama-eos", Command: ours("sarama-eos")},
 		{Name: "confluent-eos", Command: ours("confluent-eos")},

@@ -21,7 +21,7 @@ import (
 // their first record.
 func TestPeersEndWhenTold(t *testing.T) {
 	rt, brokers := world(t), broker.Shared(t).Addrs
-	for _, p := range present(t) {
+	for _, p := range present(t, "core") {
 		if strings.HasPrefix(p.Name, streams) {
 			continue
 		}

@@ -22,7 +22,7 @@ type member struct {
 	course   *task.Course
 	number   int
 	producer sarama.AsyncProducer
-	batch    *hand.Batch
+	batch    *hand.Batch[hand.State]
 	event    hand.Event
 	folded   int
 	broken   error // not to be gone on with

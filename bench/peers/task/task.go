@@ -32,12 +32,13 @@ type Task struct {
 	CommitInterval time.Duration
 	Records        int64 // in the topic
 	Rules          *hand.Rules
+	RulesName      string
 }
 
 // Parse reads a peer's flags.
 func Parse(args []string) (*Task, error) {
 	var t Task
-	var brokers, rules string
+	var brokers string
 	flags := flag.NewFlagSet("peer", flag.ContinueOnError)
 	flags.StringVar(&brokers, "brokers", "", "addresses of the brokers")
 	flags.StringVar(&t.Events, "events", "", "topic of the events")
@@ -49,7 +50,7 @@ func Parse(args []string) (*Task, error) {
 	flags.IntVar(&t.CommitRecords, "commit-records", 50_000, "records of a commit, at most")
 	flags.DurationVar(&t.CommitInterval, "commit-interval", 20*time.Millisecond, "time between two commits, at most")
 	flags.Int64Var(&t.Records, "records", 0, "records in the topic of the events")
-	flags.StringVar(&rules, "rules", "core", "core or ten")
+	flags.StringVar(&t.RulesName, "rules", "core", "core or ten")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func Parse(args []string) (*Task, error) {
 		return nil, errors.New("--clients, --commit-records, --commit-interval and --records are all above 0")
 	}
 	var err error
-	t.Rules, err = hand.RulesFor(rules)
+	t.Rules, err = hand.RulesFor(t.RulesName)
 	return &t, err
 }
 
