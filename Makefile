@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-soak bench-guard bench-peers bench-peers-test incident flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-soak bench-idle bench-guard bench-peers bench-figures bench-peers-test incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,24 +103,32 @@ bench-growth: ## Measure how the cost of an event grows, and write docs/performa
 bench-soak: ## Watch a processor's memory for ten minutes, with more participants than its cache holds, and write docs/performance.md
 	go run ./test/broker/run -- go run ./cmd/veltrix bench soak --participants 200000 --processor-cache-bytes 64MiB --write docs/performance.md
 
+bench-idle: ## Measure what a processor uses that has 1,000 partitions and nothing to do, and write docs/performance.md
+	go run ./test/broker/run -- go run ./cmd/veltrix bench idle --write docs/performance.md
+
 # What a run of GUARD costs is compared with a recorded run of the same; CI has a short one, and
 # allows more, since its machine is not the one that recorded it.
 GUARD ?=
 bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bare consume loop, than bench/guard.json records
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
-# One of core, wide, disorder, rules. naive takes most of the time: make bench-peers PEERS=franz-alo,streams-redis
-WORKLOAD ?= core
+# The two targets that remake the figures of docs/performance.md. The first takes most of an hour, and naive
+# most of that: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
+WORKLOAD ?= core wide disorder rules
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
-	go run ./test/broker/run -- go run -C bench/peers ./run --workload $(WORKLOAD) $(if $(PEERS),--peers $(PEERS)) --write docs/performance.md
+	@set -e; for workload in $(WORKLOAD); do \
+		go run ./test/broker/run -- go run -C bench/peers ./run --workload $$workload $(if $(PEERS),--peers $(PEERS)) --write docs/performance.md; done
 
-bench-peers-test: setup peers-in-java ## Run every peer once on a small workload, and the tests of what they share
+bench-figures: setup ## Measure everything else that docs/performance.md has, in turn, and write it there: 75 minutes
+	$(MAKE) bench-latency bench-recovery bench-growth bench-soak bench-idle bench-notify bench-pipeline bench-rebuild
+
+bench-peers-test: peers-in-java ## Run every peer once on a small workload, and the tests of what they share
 	go test -C bench/peers -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
 
 .PHONY: peers-in-java
 peers-in-java:
-	@if command -v mvn > /dev/null && command -v javac > /dev/null; then mvn -q -B -f bench/peers/streams/pom.xml package; \
-	else echo 'the peers in Java are left out: they want maven and a JDK 17'; fi
+	@./test/setup.sh peers
+	mvn -q -B -f bench/peers/streams/pom.xml package
 
 incident: setup ## Play the incident behind Veltrix, and write docs/incident.md
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v -run TestIncident ./test/e2e -write-incident

@@ -4,11 +4,13 @@
 # Kafka's jars through Maven into .cache/kafka, the validators of generated
 # documents through npm into .cache/validators, the inbox page's rules of
 # accessibility into .cache/page, and what the example clients need through npm
-# and pip into .cache/clients. Does nothing, at once, when all is there. Starts
-# and stops no service.
+# and pip into .cache/clients; with the word peers, also what builds the programs
+# that the bench measures beside the product: a JDK, Maven and a C compiler. Does
+# nothing, at once, when all is there. Starts and stops no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+readonly peers=${1:-}
 readonly libs=.cache/kafka/libs
 readonly stamp=.cache/kafka/installed
 readonly validators=.cache/validators
@@ -19,9 +21,11 @@ readonly policy=/usr/sbin/policy-rc.d
 # missing prints the distribution's packages for the commands not found.
 missing() {
   local pair
-  for pair in redis-server:redis-server kcat:kcat curl:curl java:default-jre-headless mvn:maven node:nodejs npm:npm chromium:chromium; do
+  local wanted=(redis-server:redis-server kcat:kcat curl:curl java:default-jre-headless mvn:maven node:nodejs npm:npm chromium:chromium)
+  if [ "$peers" = peers ]; then wanted+=(javac:default-jdk-headless cc:gcc); fi
+  for pair in "${wanted[@]}"; do
     # Maven and npm are of use only while there is something to fetch.
-    if [ "${pair%%:*}" = mvn ] && jars_are_there; then continue; fi
+    if [ "${pair%%:*}" = mvn ] && [ "$peers" != peers ] && jars_are_there; then continue; fi
     if [ "${pair%%:*}" = npm ] && validators_are_there && page_is_there && javascript_is_there; then continue; fi
     command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
   done

@@ -73,7 +73,7 @@ func benchCommand() *cobra.Command {
 			return extras.show(cmd.OutOrStdout(), report)
 		})
 	}
-	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchSoakCommand(), benchGrowthCommand(), benchGuardCommand())
+	cmd.AddCommand(benchRebuildCommand(), benchNotifyCommand(), benchLatencyCommand(), benchRecoveryCommand(), benchSoakCommand(), benchIdleCommand(), benchGrowthCommand(), benchGuardCommand())
 	return cmd
 }
 

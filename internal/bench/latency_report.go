@@ -23,16 +23,22 @@ type LoadHead struct {
 
 // write writes it for people.
 func (h *LoadHead) write(b *strings.Builder) {
-	m, l := h.Machine, h.Workload
+	l := h.Workload
 	fmt.Fprintf(b, "workload   %s: events of %d B (%s), %s participants, a notification every %s, %d partitions\n",
 		l.Name, l.EventBytes, l.Encoding, thousands(float64(l.Participants)), every(l), h.Partitions)
+	h.machine(b)
+	fmt.Fprintf(b, "maximum    %s\n", h.Maximum.words(l.Events))
+	fmt.Fprintf(b, "compared   %s events, %s outputs, %s states of %d runs with their fold: nothing lost, duplicated or wrong\n\n",
+		thousands(float64(h.Verified.Events)), thousands(float64(h.Verified.Outputs)), thousands(float64(h.Verified.States)), h.Verified.Rounds)
+}
+
+// machine writes what has to do with where and how it ran.
+func (h *LoadHead) machine(b *strings.Builder) {
+	m := h.Machine
 	fmt.Fprintf(b, "processor  %d slots, commit every %s or %s records; in a process of its own\n",
 		h.Processor.Slots, h.Processor.CommitInterval, thousands(float64(h.Processor.CommitRecords)))
 	fmt.Fprintf(b, "machine    %d CPUs (%s), %d MiB, %s, Go %s\n", m.CPUs, orUnknown(m.Model), m.MemoryMiB, m.System, m.Go)
 	fmt.Fprintf(b, "servers    Kafka %s; Redis %s\n", orUnknown(m.Kafka), orUnknown(m.Redis))
-	fmt.Fprintf(b, "maximum    %s\n", h.Maximum.words(l.Events))
-	fmt.Fprintf(b, "compared   %s events, %s outputs, %s states of %d runs with their fold: nothing lost, duplicated or wrong\n\n",
-		thousands(float64(h.Verified.Events)), thousands(float64(h.Verified.Outputs)), thousands(float64(h.Verified.States)), h.Verified.Rounds)
 }
 
 func (m *Maximum) words(events int64) string {

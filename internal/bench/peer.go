@@ -73,7 +73,7 @@ func Peers(ctx context.Context, rt app.Runtime, opts PeerOptions) (*PeerReport, 
 		return nil, errors.New("name a peer to be measured beside")
 	case cfg.Kafka.TLS.Enabled || cfg.Kafka.SASL.Mechanism != "none" || cfg.Redis.TLS.Enabled || cfg.Redis.Password.Reveal() != "":
 		return nil, errors.New("a peer has no certificates and no accounts: give servers on loopback without")
-	case (opts.Workload.shape.copies > 0 || opts.Workload.shape.disorder > 0) && slices.ContainsFunc(opts.Peers, func(p Peer) bool { return p.InOrder }):
+	case !opts.Workload.InOrder() && slices.ContainsFunc(opts.Peers, func(p Peer) bool { return p.InOrder }):
 		return nil, fmt.Errorf("the events of %s come twice and out of order: leave out the peers that fold as the processor does", opts.Workload.Name)
 	case len(cfg.Redis.Addrs) != 1:
 		return nil, errors.New("a peer knows one Redis: give one address")

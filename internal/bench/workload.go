@@ -54,6 +54,9 @@ func NewWorkload(name string, events int64, participants int, encoding string) (
 	return w, nil
 }
 
+// InOrder says that each participant's events come in order, and once.
+func (w *Workload) InOrder() bool { return w.shape.copies == 0 && w.shape.disorder == 0 }
+
 // Program compiles the workload's rules.
 func (w *Workload) Program() (participant.Program, error) {
 	p, err := rules.Load("rules.yaml", w.rules)

@@ -126,6 +126,9 @@ func (f *flags) build(cmd *cobra.Command, root, dir string) ([]bench.Peer, error
 	if err != nil {
 		return nil, err
 	}
+	if !f.opts.Workload.InOrder() && !cmd.Flags().Changed("peers") {
+		chosen = slices.DeleteFunc(chosen, func(p bench.Peer) bool { return p.InOrder })
+	}
 	java := func(p bench.Peer) bool { return strings.HasPrefix(p.Name, streams) }
 	if _, err := os.Stat(jar); err != nil && slices.ContainsFunc(chosen, java) {
 		if cmd.Flags().Changed("peers") {

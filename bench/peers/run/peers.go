@@ -9,11 +9,11 @@ import (
 // streams begins the names of the peers that are in Java.
 const streams = "streams"
 
-// usual are the peers that are measured where none are named.
-var usual = []string{"franz-eos", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-hand", streams + "-redis-hand"}
-
-// experiments are loops of peers with something of the product in them.
-var experiments = []string{"franz-eos-decoder", "franz-eos-fold"}
+// usual are the peers that are measured where none are named. Those with -decoder and
+// -fold are experiments: the loop of one, with that of the product in it.
+var usual = []string{
+	"franz-eos", "franz-eos-decoder", "franz-eos-fold", "franz-alo", "naive", "sarama-eos", "confluent-eos", streams, streams + "-hand", streams + "-redis-hand",
+}
 
 // all returns the peers, most of which are one binary. Target is what the processor's
 // rate should be as a part of theirs.
@@ -29,8 +29,8 @@ func all(binary, jar string) []bench.Peer {
 	return []bench.Peer{
 		{Name: "franz-eos", Command: ours("franz-eos"), Target: 0.55},
 		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true, Target: 0.8},
-		{Name: experiments[0], Command: ours(experiments[0])},
-		{Name: experiments[1], Command: ours(experiments[1]), InOrder: true},
+		{Name: "franz-eos-decoder", Command: ours("franz-eos-decoder")},
+		{Name: "franz-eos-fold", Command: ours("franz-eos-fold"), InOrder: true},
 		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true, Target: 15},
 		{Name: "sarama-eos", Command: ours("sarama-eos")},
 		{Name: "confluent-eos", Command: ours("confluent-eos")},
