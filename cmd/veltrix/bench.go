@@ -54,12 +54,9 @@ func benchCommand() *cobra.Command {
 	benchFlags(flags, &opts)
 	extras.flags(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		cfg, err := benchConfig(cmd)
 		if err != nil {
 			return err
-		}
-		if !cfg.Explicit("log.level") {
-			cfg.Log.Level = "warn" // what a round starts and stops is not news
 		}
 		if opts.Workload, err = bench.NewWorkload(workload, events, participants, encoding); err != nil {
 			return err
@@ -114,12 +111,9 @@ func benchRebuildCommand() *cobra.Command {
 	flags.Int32Var(&opts.Partitions, "partitions", 8, "partitions of the topics")
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		cfg, err := benchConfig(cmd)
 		if err != nil {
 			return err
-		}
-		if !cfg.Explicit("log.level") {
-			cfg.Log.Level = "warn"
 		}
 		if opts.Workload, err = bench.NewWorkload("core", events, participants, bench.Structured); err != nil {
 			return err

@@ -54,12 +54,9 @@ func benchGrowthCommand() *cobra.Command {
 	flags.StringVar(&write, "write", "", "write the report into this page too, between its marks")
 	extras.flags(flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		cfg, err := benchConfig(cmd)
 		if err != nil {
 			return err
-		}
-		if !cfg.Explicit("log.level") {
-			cfg.Log.Level = "warn"
 		}
 		opts.Progress = benchProgress(cmd)
 		return extras.with(cmd.Context(), app.NewRuntime(cfg, version), func(rt app.Runtime) error {
@@ -76,6 +73,16 @@ func benchGrowthCommand() *cobra.Command {
 		})
 	}
 	return cmd
+}
+
+// benchConfig reads the configuration; what a round starts and stops is not news
+// where nobody asked for it.
+func benchConfig(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := config.Load(cmd.Flags())
+	if err == nil && !cfg.Explicit("log.level") {
+		cfg.Log.Level = "warn"
+	}
+	return cfg, err
 }
 
 // benchProgress says on the error stream what a bench is at.

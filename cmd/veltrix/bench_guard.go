@@ -55,12 +55,9 @@ func benchGuardCommand() *cobra.Command {
 	flags.IntVar(&opts.Rounds, "rounds", 5, "rounds that are measured")
 	flags.IntVar(&opts.Warmups, "warmups", 1, "rounds before them that are not")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		cfg, err := benchConfig(cmd)
 		if err != nil {
 			return err
-		}
-		if !cfg.Explicit("log.level") {
-			cfg.Log.Level = "warn"
 		}
 		if opts.Workload, err = bench.NewWorkload(workload, events, 0, bench.Structured); err != nil {
 			return err

@@ -74,12 +74,9 @@ func loadFlags(cmd *cobra.Command, opts *bench.LoadOptions, out *benchOutput) *p
 
 // loadRuntime also says how the processes are started.
 func loadRuntime(cmd *cobra.Command, opts *bench.LoadOptions) (app.Runtime, error) {
-	cfg, err := config.Load(cmd.Flags())
+	cfg, err := benchConfig(cmd)
 	if err != nil {
 		return app.Runtime{}, err
-	}
-	if !cfg.Explicit("log.level") {
-		cfg.Log.Level = "warn" // what a round starts and stops is not news
 	}
 	self, err := os.Executable()
 	if err != nil {

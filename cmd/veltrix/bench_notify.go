@@ -50,12 +50,9 @@ func benchNotifyCommand() *cobra.Command {
 	flags.BoolVar(&asJSON, "json", false, "print the report as JSON")
 	flags.StringVar(&write, "write", "", "write the report into this page too, between its marks")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := config.Load(cmd.Flags())
+		cfg, err := benchConfig(cmd)
 		if err != nil {
 			return err
-		}
-		if !cfg.Explicit("log.level") {
-			cfg.Log.Level = "warn"
 		}
 		self, err := os.Executable()
 		if err != nil {

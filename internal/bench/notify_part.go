@@ -206,8 +206,12 @@ func (p *part) metrics(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sumsOf(string(body)), nil
+}
+
+func sumsOf(metrics string) map[string]float64 {
 	sums := map[string]float64{}
-	for line := range strings.Lines(string(body)) {
+	for line := range strings.Lines(metrics) {
 		name, rest, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if i := strings.IndexByte(name, '{'); i >= 0 {
 			rest = line[strings.LastIndexByte(line, ' ')+1:]
@@ -218,7 +222,7 @@ func (p *part) metrics(ctx context.Context) (map[string]float64, error) {
 			sums[name] += value
 		}
 	}
-	return sums, nil
+	return sums
 }
 
 // memory is what a process holds.

@@ -173,15 +173,12 @@ func (r *SoakReport) watch(ctx context.Context, l *loaded, f *flow, processor *p
 
 // cache reads what the processor says of its cache.
 func (r *SoakReport) cache(ctx context.Context, processor *part) error {
-	sums, err := processor.metrics(ctx)
-	if err != nil {
-		return err
-	}
-	r.Cache, r.Evictions = int64(sums["veltrix_processor_cache_bytes"]), int64(sums["veltrix_processor_cache_evictions_total"])
 	body, _, err := processor.ask(ctx, "/metrics")
 	if err != nil {
 		return err
 	}
+	sums := sumsOf(string(body))
+	r.Cache, r.Evictions = int64(sums["veltrix_processor_cache_bytes"]), int64(sums["veltrix_processor_cache_evictions_total"])
 	r.Hits, r.Misses = lookups(string(body), "hit"), lookups(string(body), "miss")
 	if r.Hits+r.Misses == 0 {
 		return fmt.Errorf("the processor counts no lookups of its cache")
