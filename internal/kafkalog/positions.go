@@ -29,6 +29,8 @@ type Positions struct {
 
 	mu          sync.Mutex
 	initialized []int32 // as the manifest said when it was read last
+
+	marks marks
 }
 
 // NewPositions returns a reader of positions of the processor group.
@@ -37,7 +39,7 @@ func NewPositions(cfg Config) (*Positions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client that reads positions: %w", err)
 	}
-	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup()}, nil
+	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup(), marks: marks{writer: make(chan struct{}, 1)}}, nil
 }
 
 // Reader reads on the same connections.
@@ -193,21 +195,4 @@ func (p *Positions) isInitialized(ctx context.Context, partition int32, absent b
 	}
 	p.initialized = manifest.Initialized
 	return slices.Contains(p.initialized, partition), nil
-}
-
-// MarkInitialized implements engine.Positions.
-func (p *Positions) MarkInitialized(ctx context.Context, partition int32) error {
-	_, err := UpdateManifest(ctx, p.cfg, func(old *Manifest) (*Manifest, error) {
-		if old == nil {
-			return nil, errors.New("the manifest is missing: run veltrix topics apply")
-		}
-		if slices.Contains(old.Initialized, partition) {
-			return old, nil
-		}
-		next := *old
-		next.Initialized = append(slices.Clone(old.Initialized), partition)
-		slices.Sort(next.Initialized)
-		return &next, nil
-	})
-	return err
 }
