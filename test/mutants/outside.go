@@ -58,6 +58,7 @@ var outside = []mutant{
 	in(kafka, "left open", "whoever answers is taken for the leader", "TestOnlyTheLeaderIsAskedWhatIsOpen", "transactions.go",
 		"return p.Leader, leads(ctx, cl.Broker(int(p.Leader)), topic, partition, p.LeaderEpoch)", "return p.Leader, nil"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
+	in(kafka, "manifest", "each first commit is an update of its own", "TestManyFirstCommits", "marks.go", "all := slices.Clone(m.waiting)", "all := []int32{partition}"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestK15TransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},
 		{kafka + "gates.go", "f.MaxVersionLevel", "f.MaxVersion"},
