@@ -113,15 +113,14 @@ bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bar
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
 # The two targets that remake the figures of docs/performance.md. The states of wide do not fit the usual cache.
-# The first takes most of an hour, and naive
-# most of that: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
+# The first takes an hour, and naive most of that: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
 WORKLOAD ?= core wide disorder rules
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
 	@set -e; for workload in $(WORKLOAD); do \
 		go run ./test/broker/run -- go run -C bench/peers ./run --workload $$workload $(if $(PEERS),--peers $(PEERS)) \
 			$$(if [ $$workload = wide ]; then echo --processor-cache-bytes 1GiB; fi) --write docs/performance.md; done
 
-bench-figures: setup ## Measure everything else that docs/performance.md has, in turn, and write it there: 75 minutes
+bench-figures: setup ## Measure everything else that docs/performance.md has, in turn, and write it there: 40 minutes
 	$(MAKE) bench-latency bench-recovery bench-growth bench-soak bench-idle bench-notify bench-pipeline bench-rebuild
 
 bench-peers-test: peers-in-java ## Run every peer once on a small workload, and the tests of what they share
