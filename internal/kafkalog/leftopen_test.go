@@ -134,7 +134,7 @@ func (l *leftOpen) leaderless(meanwhile func()) {
 	meanwhile()
 	next := l.cfg
 	next.Brokers = nil
-	for _, way := range l.ways {
+	for _, way := range l.ways[1:] { // the first broker is down for now
 		next.Brokers = append(next.Brokers, way.Addr())
 	}
 	l.next = joinedAs(l.T, next, l.slot) // which ends what its own slot had open

@@ -141,7 +141,13 @@ func (p *Proxy) accept() {
 		p.wait.Go(func() {
 			defer p.drop(client)
 			broker, err := net.Dial("tcp", p.target)
-			if err != nil || !p.hold(broker) {
+			if err != nil {
+				// Reset, as a broker that is down refuses: a connection that is only
+				// closed looks to clients like one that wants TLS.
+				_ = client.(*net.TCPConn).SetLinger(0)
+				return
+			}
+			if !p.hold(broker) {
 				return
 			}
 			defer p.drop(broker)
