@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -136,9 +135,7 @@ func (r *GrowthReport) WriteJSON(w io.Writer) error {
 		all = append(all, grown{g.Name, g.Unit, points, slope})
 	}
 	type plain GrowthReport
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
+	return writeJSON(w, struct {
 		*plain
 		Dimensions []grown `json:"dimensions"`
 	}{(*plain)(r), all})

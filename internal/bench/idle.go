@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -78,11 +77,14 @@ func Idle(ctx context.Context, rt app.Runtime, opts IdleOptions) (*IdleReport, e
 			load.Partitions = int32(point.Partitions)
 			err := underLoad(ctx, rt, load, func(ctx context.Context, l *loaded) error {
 				w, err := l.idle(ctx, opts.For)
+				if err != nil {
+					return err
+				}
 				report.LoadHead = l.head
 				all.add(&l.head.Verified)
 				l.say("%d partitions, round %d: processor %.1f %% of a CPU", point.Partitions, round+1, percent(w.Processors, w.Wall))
 				point.Rounds = append(point.Rounds, w)
-				return err
+				return nil
 			})
 			if err != nil {
 				return nil, err
@@ -91,11 +93,6 @@ func Idle(ctx context.Context, rt app.Runtime, opts IdleOptions) (*IdleReport, e
 	}
 	report.Verified = all
 	return report, nil
-}
-
-// add sums what several runs have compared.
-func (v *Verified) add(other *Verified) {
-	v.Rounds, v.Events, v.Outputs, v.States = v.Rounds+other.Rounds, v.Events+other.Events, v.Outputs+other.Outputs, v.States+other.States
 }
 
 func (l *loaded) idle(ctx context.Context, d time.Duration) (window LoadWindow, err error) {
@@ -116,14 +113,14 @@ func (l *loaded) idle(ctx context.Context, d time.Duration) (window LoadWindow, 
 			err = l.applied(ctx, p, ends)
 		}
 		if err == nil {
-			err = pause(ctx, idleBefore)
+			err = rest(ctx, idleBefore)
 		}
 		if err != nil {
 			return err
 		}
 		from, err := c.read()
 		if err == nil {
-			err = pause(ctx, d)
+			err = rest(ctx, d)
 		}
 		if err != nil {
 			return err
@@ -148,21 +145,9 @@ func (l *loaded) applied(ctx context.Context, p *place, ends []int64) error {
 	return await(ctx, nil, func() (bool, error) { return view.done(ctx) })
 }
 
-// pause waits, or ends with the context.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // WriteJSON writes the report for machines.
 func (r *IdleReport) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return writeJSON(w, r)
 }
 
 // WriteText writes the report for people.

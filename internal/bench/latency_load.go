@@ -150,8 +150,7 @@ func (l *loaded) compare(ctx context.Context, p *place, w *Workload) error {
 	if err := r.compare(ctx, p); err != nil {
 		return err
 	}
-	v, sum := r.report.Verified, &l.head.Verified
-	sum.Rounds, sum.Events, sum.Outputs, sum.States = sum.Rounds+1, sum.Events+v.Events, sum.Outputs+v.Outputs, sum.States+v.States
+	l.head.Verified.add(&r.report.Verified)
 	return nil
 }
 

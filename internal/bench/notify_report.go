@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -172,9 +171,7 @@ func quantiles(sorted []int64) Quantiles {
 
 // WriteJSON writes the report for machines.
 func (r *NotifyReport) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return writeJSON(w, r)
 }
 
 // WriteText writes the report for people.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -29,4 +30,11 @@ func writePage(path, name, command string, write func(io.Writer) error) error {
 		return fmt.Errorf("write the report into a page: %w", err)
 	}
 	return nil
+}
+
+// writeJSON writes a report for machines.
+func writeJSON(w io.Writer, report any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
 }

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -69,9 +68,7 @@ func (p *PeerReport) WriteJSON(w io.Writer) error {
 	for _, r := range p.Runs {
 		runs = append(runs, run{(*plain)(r), r.Figures(), p.against(r)})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(runs)
+	return writeJSON(w, runs)
 }
 
 // WriteText writes the report for people.

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -251,9 +250,7 @@ func (b *rebuild) snapshots(ctx context.Context) error {
 
 // WriteJSON writes the report for machines.
 func (r *RebuildReport) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return writeJSON(w, r)
 }
 
 // WriteText writes the report for people.

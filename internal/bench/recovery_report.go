@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -73,9 +72,7 @@ func (r *RecoveryReport) WriteJSON(w io.Writer) error {
 		_, quiet := k.counted()
 		all = append(all, recoveryFigures{*k, next.Median, next.Low, next.High, zero.Median, zero.Low, zero.High, quiet})
 	}
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
+	return writeJSON(w, struct {
 		*plain
 		Killed []recoveryFigures `json:"killed"`
 	}{(*plain)(r), all})

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -43,6 +42,11 @@ type Verified struct {
 	Events  int64 `json:"events"`
 	Outputs int64 `json:"outputs"`
 	States  int64 `json:"states"`
+}
+
+// add sums what several runs have compared.
+func (v *Verified) add(other *Verified) {
+	v.Rounds, v.Events, v.Outputs, v.States = v.Rounds+other.Rounds, v.Events+other.Events, v.Outputs+other.Outputs, v.States+other.States
 }
 
 // Result is a variant's rounds.
@@ -137,9 +141,7 @@ func (r *Report) Figures() []Figures {
 // WriteJSON writes the report for machines.
 func (r *Report) WriteJSON(w io.Writer) error {
 	type plain Report
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
+	return writeJSON(w, struct {
 		*plain
 		Variants []Figures `json:"variants"`
 	}{(*plain)(r), r.Figures()})

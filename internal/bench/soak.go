@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -202,9 +201,7 @@ func lookups(metrics, outcome string) (n int64) {
 
 // WriteJSON writes the report for machines.
 func (r *SoakReport) WriteJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
+	return writeJSON(w, r)
 }
 
 // WriteText writes the report for people.
