@@ -114,7 +114,7 @@ func (l *Loop) snapshot(ctx context.Context, e Effect) {
 	switch e := e.(type) {
 	case FindSnapshot:
 		l.async.Go(func() {
-			l.until(ctx, e.Partition, "look for a snapshot", func() (Input, error) {
+			l.until(ctx, slog.Any("partition", e.Partition), "look for a snapshot", func() (Input, error) {
 				s, found, err := l.snapshots.Find(ctx, e.Partition, l.machine.token, e.NotAfter)
 				if err != nil || !found {
 					return SnapshotFound{e.Partition, e.Epoch, nil}, err
@@ -124,7 +124,7 @@ func (l *Loop) snapshot(ctx context.Context, e Effect) {
 		})
 	case Restore:
 		l.async.Go(func() {
-			l.until(ctx, e.Partition, "restore a snapshot", func() (Input, error) { return l.restore(ctx, e) })
+			l.until(ctx, slog.Any("partition", e.Partition), "restore a snapshot", func() (Input, error) { return l.restore(ctx, e) })
 		})
 	case Scan:
 		l.async.Go(func() { l.inbox.Put(l.scan(ctx, e)) })

@@ -52,7 +52,10 @@
 // # What goes on beside batches (C)
 //
 // Every second, idle partitions are compared with Redis: a failover or a
-// rollback after the last event would otherwise wait for the next one. Less
+// rollback after the last event would otherwise wait for the next one. They are
+// asked for together, because a thousand of them must not cost a thousand
+// requests, and each is answered for itself: what cannot be read of one says
+// nothing of the others, and is asked for again without them. Less
 // often, a partition's values are all read, while it stands still, and compared
 // with their digest; what is damaged is rebuilt. The same reading fills a
 // snapshot, which is found only after its digest was right. With snapshots, the

@@ -18,10 +18,14 @@ type Inbox struct {
 func NewInbox() *Inbox { return &Inbox{signal: make(chan struct{}, 1)} }
 
 // Put adds an input and wakes the loop.
-func (b *Inbox) Put(in Input) {
+func (b *Inbox) Put(in Input) { b.PutAll([]Input{in}) }
+
+// PutAll adds inputs and wakes the loop once for all of them: each time it is
+// woken, it publishes where all partitions stand.
+func (b *Inbox) PutAll(in []Input) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queue = append(b.queue, in)
+	b.queue = append(b.queue, in...)
 	if b.cancel != nil {
 		b.cancel()
 	}

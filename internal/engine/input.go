@@ -8,7 +8,7 @@ type (
 	// Assigned and Revoked report the group's decisions.
 	Assigned struct{ Partitions []int32 }
 	Revoked  struct{ Partitions []int32 }
-	// MetaRead answers ReadMeta and Init.
+	// MetaRead answers ReadMeta, each one of ReadMetas, and Init.
 	MetaRead struct {
 		Partition int32
 		Epoch     uint64
@@ -144,6 +144,9 @@ type (
 		Partition int32
 		Epoch     uint64
 	}
+	// ReadMetas reads those of many partitions that nobody waits for; each is
+	// answered by a MetaRead of its own.
+	ReadMetas struct{ Each []ReadMeta }
 	// ReadCommitted reads K, stable; answered by CommittedRead.
 	ReadCommitted struct {
 		Partition int32
@@ -247,6 +250,7 @@ func (ReplayLoaded) input() {}
 func (Pause) effect()           {}
 func (Resume) effect()          {}
 func (ReadMeta) effect()        {}
+func (ReadMetas) effect()       {}
 func (ReadCommitted) effect()   {}
 func (Init) effect()            {}
 func (Replay) effect()          {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -26,6 +27,8 @@ func (l *Loop) perform(ctx context.Context, e Effect) {
 		l.load(ctx, e.Requests)
 	case ReadMeta, ReadCommitted, Init, Replay, LoadReplay, Flush, MarkInitialized:
 		l.beside(ctx, e)
+	case ReadMetas:
+		l.async.Go(func() { l.readMetas(ctx, e.Each) })
 	case FindSnapshot, Restore, Scan, Save, Discard:
 		l.snapshot(ctx, e)
 	case Refuse:
@@ -207,18 +210,47 @@ func (l *Loop) beside(ctx context.Context, e Effect) {
 			return nil, l.positions.MarkInitialized(ctx, e.Partition)
 		}
 	}
-	l.async.Go(func() { l.until(ctx, id, what, try) })
+	l.async.Go(func() { l.until(ctx, slog.Any("partition", id), what, try) })
+}
+
+// readMetas reads positions together. Those that were read are answered at once,
+// whatever becomes of the others, which are asked for again.
+func (l *Loop) readMetas(ctx context.Context, asked []ReadMeta) {
+	ids := partitionsOf(asked)
+	l.until(ctx, slog.Any("partitions", ids), "compare idle partitions with redis", func() (Input, error) {
+		var read []Input
+		var left []ReadMeta
+		var failed error
+		for i, result := range l.store.EachMeta(ctx, ids) {
+			if result.Err != nil {
+				left, failed = append(left, asked[i]), result.Err
+				continue
+			}
+			read = append(read, MetaRead{asked[i].Partition, asked[i].Epoch, result.Meta})
+		}
+		l.inbox.PutAll(read)
+		asked, ids = left, partitionsOf(left)
+		return nil, failed
+	})
+}
+
+func partitionsOf(asked []ReadMeta) []int32 {
+	ids := make([]int32, len(asked))
+	for i := range asked {
+		ids[i] = asked[i].Partition
+	}
+	return ids
 }
 
 // until repeats try until it has an answer or ctx ends. It says so once when
 // the trouble begins, every ten seconds while it lasts, and once when it ends.
-func (l *Loop) until(ctx context.Context, partition int32, what string, try func() (Input, error)) {
+func (l *Loop) until(ctx context.Context, of slog.Attr, what string, try func() (Input, error)) {
 	var said time.Time
 	for n := 0; ; n++ {
 		in, err := try()
 		if err == nil {
 			if n > 0 {
-				l.cfg.Log.Info("succeeded again: "+what, "partition", partition, "attempts", n+1)
+				l.cfg.Log.Info("succeeded again: "+what, of, "attempts", n+1)
 			}
 			if in != nil {
 				l.inbox.Put(in)
@@ -230,7 +262,7 @@ func (l *Loop) until(ctx context.Context, partition int32, what string, try func
 		}
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
-			l.cfg.Log.Warn("cannot "+what+", trying again", "partition", partition, "error", err)
+			l.cfg.Log.Warn("cannot "+what+", trying again", of, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -33,6 +33,12 @@ func (m Meta) Same(o Meta) bool {
 	return m.Exists == o.Exists && m.Token == o.Token && m.Generation == o.Generation && m.Applied == o.Applied
 }
 
+// MetaResult is a partition's position, or why it could not be read.
+type MetaResult struct {
+	Meta Meta
+	Err  error
+}
+
 // KeyValue is one participant's encoded state.
 type KeyValue struct {
 	Key   string
@@ -64,6 +70,10 @@ var ErrDamaged = errors.New("damaged")
 type Store interface {
 	// Meta reads a partition's position.
 	Meta(ctx context.Context, partition int32) (Meta, error)
+	// EachMeta does so for many partitions, in requests whose number does not grow
+	// with theirs. Each one's position is read in a step of its own; there is a
+	// result for each, in their order.
+	EachMeta(ctx context.Context, partitions []int32) []MetaResult
 	// Load reads the position and the values of keys in one atomic step; a
 	// participant without a value is nil.
 	Load(ctx context.Context, partition int32, generation string, keys []string) (Meta, [][]byte, error)

@@ -27,13 +27,17 @@ func (m *Machine) quiet(p *partition) bool {
 
 // compare asks Redis where the idle partitions stand.
 func (m *Machine) compare() {
+	var idle []ReadMeta
 	for _, s := range m.Status() {
 		p := m.partitions[s.Partition]
 		if p.compared == nil && m.quiet(p) {
 			at := p.meta
 			p.compared = &at
-			m.emit(ReadMeta{p.id, p.epoch})
+			idle = append(idle, ReadMeta{p.id, p.epoch})
 		}
+	}
+	if len(idle) > 0 {
+		m.emit(ReadMetas{idle})
 	}
 }
 

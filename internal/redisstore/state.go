@@ -45,21 +45,6 @@ func NewState(client redis.UniversalClient, space Space, schema *participant.Sch
 	return &State{client, space, newBoards(space, schema), watchedFrom}
 }
 
-// Meta reads a partition's position and whether every bucket has its sentinel.
-func (s *State) Meta(ctx context.Context, partition int32) (engine.Meta, error) {
-	values, err := s.client.HMGet(ctx, s.space.metaKey(partition), metaFields...).Result()
-	if err != nil {
-		return engine.Meta{}, fmt.Errorf("read meta of partition %d: %w", partition, err)
-	}
-	first, err := parseMeta(values)
-	if err != nil || !first.Exists {
-		return first, err
-	}
-	// Read all in one step, under the generation just seen.
-	meta, _, err := s.read(ctx, partition, first.Generation, s.everyBucket(nil), s.boards.keys(partition, first.Generation))
-	return meta, err
-}
-
 // Load reads the position and the values of keys in one atomic step.
 func (s *State) Load(ctx context.Context, partition int32, generation string, keys []string) (engine.Meta, [][]byte, error) {
 	wanted := make(map[int][]int) // bucket → places in keys
@@ -73,7 +58,7 @@ func (s *State) Load(ctx context.Context, partition int32, generation string, ke
 			fields[b] = append(fields[b], keys[i])
 		}
 	}
-	meta, found, err := s.read(ctx, partition, generation, fields, nil)
+	meta, found, err := s.read(ctx, partition, generation, fields)
 	if err != nil {
 		return meta, nil, err
 	}
@@ -88,19 +73,10 @@ func (s *State) Load(ctx context.Context, partition int32, generation string, ke
 	return meta, values, nil
 }
 
-func (s *State) everyBucket(fields []string) map[int][]string {
-	all := make(map[int][]string, s.space.Buckets)
-	for b := range s.space.Buckets {
-		all[b] = fields
-	}
-	return all
-}
-
-// read fetches meta, fields by bucket, and the sentinels of these and of boards
-// in one transaction.
-func (s *State) read(ctx context.Context, partition int32, generation string, fields map[int][]string, boards []string) (engine.Meta, map[int][]any, error) {
+// read fetches meta, fields by bucket, and the sentinels of these in one
+// transaction.
+func (s *State) read(ctx context.Context, partition int32, generation string, fields map[int][]string) (engine.Meta, map[int][]any, error) {
 	var metaCmd *redis.SliceCmd
-	var ends []*redis.FloatCmd
 	sentinels := make(map[int]*redis.StringCmd, len(fields))
 	chunks := make(map[int][]*redis.SliceCmd, len(fields))
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
@@ -113,9 +89,6 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 				chunks[b] = append(chunks[b], pipe.HMGet(ctx, key, names[:n]...))
 				names = names[n:]
 			}
-		}
-		for _, key := range boards {
-			ends = append(ends, pipe.ZScore(ctx, key, ""))
 		}
 		return nil
 	})
@@ -134,9 +107,6 @@ func (s *State) read(ctx context.Context, partition int32, generation string, fi
 	}
 	for _, sentinel := range sentinels {
 		meta.Intact = meta.Intact && sentinel.Err() == nil
-	}
-	for _, end := range ends {
-		meta.Intact = meta.Intact && end.Err() == nil
 	}
 	return meta, found, nil
 }
@@ -211,6 +181,11 @@ func newGeneration() string {
 
 func (s *State) run(ctx context.Context, verb string, partition int32, script *redis.Script, keys []string, args []any) (engine.Meta, error) {
 	reply, err := script.Run(ctx, s.client, keys, args...).Slice()
+	return parseReply(verb, partition, reply, err)
+}
+
+// parseReply reads what the scripts return of a partition: metaFields and intact.
+func parseReply(verb string, partition int32, reply []any, err error) (engine.Meta, error) {
 	if err != nil {
 		return engine.Meta{}, fmt.Errorf("%s partition %d: %w", verb, partition, err)
 	}

@@ -183,6 +183,10 @@ func (pr *process) take(in engine.Input) error {
 			pr.sync = append(pr.sync, e)
 		case engine.Discard:
 			delete(pr.scans, e.Epoch) // at once: the next scan begins anew
+		case engine.ReadMetas:
+			for _, read := range e.Each { // in any order, and other things happen in between
+				pr.beside = append(pr.beside, read)
+			}
 		default:
 			pr.beside = append(pr.beside, e)
 		}

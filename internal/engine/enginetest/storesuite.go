@@ -17,6 +17,7 @@ func StoreSuite(t *testing.T, open func(t *testing.T) engine.Store) {
 	t.Run("moves by compare-and-set", func(t *testing.T) { storeMoves(t, open(t)) })
 	t.Run("writes all or nothing", func(t *testing.T) { storeStale(t, open(t)) })
 	t.Run("rebuilds into a new generation", func(t *testing.T) { storeRebuilds(t, open(t)) })
+	t.Run("reads many positions", func(t *testing.T) { storeReadsMany(t, open(t)) })
 	t.Run("takes more values than one command", func(t *testing.T) { storeMany(t, open(t)) })
 	t.Run("adopts what was staged, whole", func(t *testing.T) { storeStages(t, open(t)) })
 }
@@ -135,6 +136,39 @@ func storeRebuilds(t *testing.T, s engine.Store) {
 	}
 }
 
+func storeReadsMany(t *testing.T, s engine.Store) {
+	ctx := context.Background()
+	if got := s.EachMeta(ctx, nil); len(got) != 0 {
+		t.Fatalf("of no partition the positions are %+v", got)
+	}
+	moved, err := s.Apply(ctx, 0, move(begin(t, s), 12, engine.KeyValue{Key: "ada", Value: []byte("1")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := s.Init(ctx, 1, engine.Meta{}, next(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		asked []int32
+		want  []engine.Meta
+	}{
+		{[]int32{1, 0}, []engine.Meta{started, moved}},
+		{[]int32{0, 1}, []engine.Meta{moved, started}},
+		{[]int32{0}, []engine.Meta{moved}},
+	} {
+		got := s.EachMeta(ctx, c.asked)
+		if len(got) != len(c.want) {
+			t.Fatalf("of partitions %v the positions are %+v", c.asked, got)
+		}
+		for i := range got {
+			if got[i].Err != nil || got[i].Meta != c.want[i] {
+				t.Errorf("of partitions %v, partition %d is at %+v, want %+v", c.asked, c.asked[i], got[i], c.want[i])
+			}
+		}
+	}
+}
+
 func storeMany(t *testing.T, s engine.Store) {
 	ctx := context.Background()
 	m := begin(t, s)
@@ -219,6 +253,14 @@ func NewStore(partitions int) engine.Store { return simStore{newWorld(newDice(1)
 type simStore struct{ w *world }
 
 func (s simStore) Meta(_ context.Context, p int32) (engine.Meta, error) { return s.w.metaOf(p), nil }
+
+func (s simStore) EachMeta(_ context.Context, partitions []int32) []engine.MetaResult {
+	out := make([]engine.MetaResult, len(partitions))
+	for i, p := range partitions {
+		out[i].Meta = s.w.metaOf(p)
+	}
+	return out
+}
 
 func (s simStore) Load(_ context.Context, p int32, generation string, keys []string) (engine.Meta, [][]byte, error) {
 	got := s.w.load(engine.LoadRequest{Partition: p, Generation: generation, Keys: keys})
