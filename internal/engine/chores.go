@@ -31,14 +31,15 @@ func (l *Loop) chore(ctx context.Context, now time.Time) {
 	}
 }
 
-// next returns the scan to begin now: of those that are due, the one that has
+// next returns the scan to begin now, of partitions in ascending order: of those that are due, the one that has
 // waited longest, because with short intervals more become due than can be
 // begun. The first of a partition comes at a random time within its interval,
 // so that a deployment's partitions do not all stand still at once. An interval
 // of 0 is never.
 func (c chores) next(now time.Time, status []Status, scrub, snapshot time.Duration) *Scrub {
 	maps.DeleteFunc(c, func(id int32, _ due) bool {
-		return !slices.ContainsFunc(status, func(s Status) bool { return s.Partition == id })
+		_, owned := slices.BinarySearchFunc(status, id, func(s Status, id int32) int { return int(s.Partition - id) })
+		return !owned
 	})
 	var next *Scrub
 	var since time.Time

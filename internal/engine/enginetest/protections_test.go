@@ -3,6 +3,7 @@ package enginetest_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -56,6 +57,33 @@ func TestMoveThatRedisRefusedEndsTheBatchsSession(t *testing.T) {
 	if got := kinds(m.Step(engine.Flushed{Epoch: 1, Meta: metaAt(0)})); got != "Restart " {
 		t.Errorf("it answered with %q", got)
 	}
+}
+
+// Partitions that are idle are compared together, each once at a time, and those
+// that are not idle by their moves.
+func TestIdlePartitionsAreComparedTogether(t *testing.T) {
+	m := own(t)
+	m.Step(engine.Assigned{Partitions: []int32{1, 2, 3}})
+	for p := int32(1); p < 4; p++ {
+		m.Step(engine.MetaRead{Partition: p, Epoch: uint64(p) + 1, Meta: metaAt(0)})
+		if p < 3 { // the last one is still being decided
+			m.Step(engine.CommittedRead{Partition: p, Epoch: uint64(p) + 1, Committed: engine.Committed{Absent: true}})
+		}
+	}
+	compare := func(want ...engine.ReadMeta) {
+		t.Helper()
+		var got []engine.ReadMeta
+		for _, e := range m.Step(engine.Compare{}) {
+			got = append(got, e.(engine.ReadMetas).Each...)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("compared are %+v, want %+v", got, want)
+		}
+	}
+	compare(engine.ReadMeta{Partition: 0, Epoch: 1}, engine.ReadMeta{Partition: 1, Epoch: 2}, engine.ReadMeta{Partition: 2, Epoch: 3})
+	compare() // all are under way
+	m.Step(engine.MetaRead{Partition: 2, Epoch: 3, Meta: metaAt(0)})
+	compare(engine.ReadMeta{Partition: 2, Epoch: 3})
 }
 
 // What is read under another token or generation is somebody else's state.
