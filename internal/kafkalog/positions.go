@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -27,8 +27,8 @@ type Positions struct {
 	cl    *kgo.Client
 	group string
 
-	mu          sync.Mutex
-	initialized []int32 // as the manifest said when it was read last
+	manifest    *readings[*Manifest]
+	initialized atomic.Pointer[[]int32] // as the manifest said when it was read last
 
 	marks marks
 }
@@ -39,7 +39,9 @@ func NewPositions(cfg Config) (*Positions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client that reads positions: %w", err)
 	}
-	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup(), marks: marks{writer: make(chan struct{}, 1)}}, nil
+	return &Positions{
+		cfg: cfg, cl: cl, group: cfg.ProcessorGroup(), manifest: newReadings[*Manifest](), marks: marks{writer: make(chan struct{}, 1)},
+	}, nil
 }
 
 // Reader reads on the same connections.
@@ -182,17 +184,16 @@ func (p *Positions) Replay(ctx context.Context, partition int32, from, to int64)
 }
 
 // isInitialized reports whether the manifest knows of a commit. Once it does, it
-// always does, unless there is none any more: then it is read again.
+// always does, unless there is none any more: then it is read again. A process that
+// begins with many new partitions asks for all of them at once.
 func (p *Positions) isInitialized(ctx context.Context, partition int32, absent bool) (bool, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !absent && slices.Contains(p.initialized, partition) {
+	if known := p.initialized.Load(); !absent && known != nil && slices.Contains(*known, partition) {
 		return true, nil
 	}
-	manifest, err := ReadManifest(ctx, p.cfg)
+	manifest, err := p.manifest.ask(ctx, func() (*Manifest, error) { return ReadManifest(ctx, p.cfg) })
 	if err != nil || manifest == nil {
 		return false, err
 	}
-	p.initialized = manifest.Initialized
-	return slices.Contains(p.initialized, partition), nil
+	p.initialized.Store(&manifest.Initialized)
+	return slices.Contains(manifest.Initialized, partition), nil
 }

@@ -19,6 +19,7 @@ var redisSide = []mutant{
 		"	return s.run(ctx, \"move\", partition, applyScript, keys, args)",
 		"	for b, pairs := range byBucket {\n\t\tif len(pairs) > 0 {\n\t\t\t_ = s.client.HSet(ctx, s.space.bucketKey(partition, move.Generation, b), pairs...)\n\t\t}\n\t}\n\treturn s.run(ctx, \"move\", partition, applyScript, keys, args)"),
 	in(redis, "eviction detection", "a lost bucket is written to", "TestLostBucketIsNoticed", "apply.lua", "then intact = 0 end", "then intact = 1 end"),
+	in(redis, "eviction detection", "a lost bucket is not noticed", "TestLostBucketIsNoticed", "meta.lua", "then m[7] = 0 end", "then m[7] = 1 end"),
 	in(redis, "eviction detection", "a lost bucket is read as empty", "TestLostBucketIsNoticed", "state.go", "meta.Intact = meta.Intact && sentinel.Err() == nil", "_ = sentinel"),
 	in(redis, "eviction detection", "a Redis that may evict is taken", "TestR01R02GatesOnRealRedis", "gates.go", "if policy == \"noeviction\" {", "if policy != \"\" {"),
 	in(redis, "blind rebuild", "a rebuild finds the old values under its name", "TestStateMiniredis", "state.go",
@@ -33,10 +34,13 @@ var redisSide = []mutant{
 	in(redis, "leaderboards", "a score stays when its value goes in a large move", "TestLeaderboardsMoveWithTheirValues/watched", "watched.go", ", change{\"ZREM\", boards[board], ranks.off}", ""),
 	in(redis, "leaderboards", "a score stays when its value goes", "TestLeaderboardsMoveWithTheirValues", "apply.lua", "      all('ZREM', KEYS[i])\n", ""),
 	in(redis, "leaderboards", "one that is lost is written to", "TestLostLeaderboardIsNoticed", "apply.lua", "redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '')", "redis.call(i < boards and 'HGET' or 'EXISTS', KEYS[i], '')"),
-	in(redis, "leaderboards", "one that is lost is not noticed", "TestLostLeaderboardIsNoticed", "state.go", "meta.Intact = meta.Intact && end.Err() == nil", "_ = end"),
+	in(redis, "leaderboards", "one that is lost is not noticed", "TestLostLeaderboardIsNoticed", "meta.lua", "redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '')", "redis.call(i < boards and 'HGET' or 'EXISTS', KEYS[i])"),
 	in(redis, "leaderboards", "one that is lost is adopted", "TestLostLeaderboardIsNoticed", "init.lua", "redis.call(i < boards and 'HGET' or 'ZSCORE', KEYS[i], '')", "redis.call(i < boards and 'HGET' or 'EXISTS', KEYS[i])"),
 	in(redis, "leaderboards", "scores are not held against values", "TestScanFindsDamagedLeaderboards", "state_whole.go", "damage = s.ranked(ctx, partition, generation, values)", "_ = s.ranked"),
 	in(redis, "leaderboards", "an adopted one ends by itself", "TestStagedLeaderboardsAreAdopted", "init.lua", "    redis.call('PERSIST', KEYS[i])\n", "    if i < boards then redis.call('PERSIST', KEYS[i]) end\n"),
+	in(redis, "idle compare", "a partition that cannot be read has not begun", "TestPositionThatCannotBeRead", "metas.go", "\t\tcase !errors.Is(cmd.Err(), redis.Nil):", "\t\tcase false:"),
+	in(redis, "idle compare", "a Redis that was started again is not sent the script", "TestManyPositionsTakeFewTrips", "metas.go", "redis.HasErrorPrefix(replies[n].Err(), \"NOSCRIPT\")", "false"),
+	in(redis, "idle compare", "each idle partition takes a trip of its own", "TestManyPositionsTakeFewTrips", "metas.go", "replies[n] = script.EvalSha(ctx, pipe, keys, args...)", "replies[n] = script.Run(ctx, s.client, keys, args...)"),
 	in(redis, "leaderboards", "equals are found by the server's locale", "TestBoardParts", "around.lua", "if x ~= y then return x < y end", "if x ~= y then return y < x end"),
 }
 
@@ -59,6 +63,9 @@ var outside = []mutant{
 		"return p.Leader, leads(ctx, cl.Broker(int(p.Leader)), topic, partition, p.LeaderEpoch)", "return p.Leader, nil"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
 	in(kafka, "manifest", "each first commit is an update of its own", "TestManyFirstCommits", "marks.go", "all := slices.Clone(m.waiting)", "all := []int32{partition}"),
+	in(kafka, "manifest", "what was read before a partition asked is its answer", "TestOneReadingAnswersAllWhoWait", "readings.go", "\t\ts.next = nil //", "\t\t//"),
+	in(kafka, "manifest", "each partition without a commit reads it for itself", "TestOneReadingAnswersAllWhoWait", "readings.go", "r.done = ctx.Err() == nil", "r.done = false"),
+	in(kafka, "manifest", "a reading that its caller gave up is the others' answer", "TestReadingThatIsGivenUp", "readings.go", "r.done = ctx.Err() == nil", "r.done = true"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestK15TransactionGate", kafka, []edit{
 		{kafka + "gates.go", "range resp.FinalizedFeatures {", "range resp.SupportedFeatures {"},
 		{kafka + "gates.go", "f.MaxVersionLevel", "f.MaxVersion"},
