@@ -250,7 +250,7 @@ func (l *Loop) until(ctx context.Context, of slog.Attr, what string, try func() 
 		in, err := try()
 		if err == nil {
 			if n > 0 {
-				l.cfg.Log.Info("succeeded again: "+what, of, "attempts", n+1)
+				l.cfg.Log.With(of).Info("succeeded again: "+what, "attempts", n+1)
 			}
 			if in != nil {
 				l.inbox.Put(in)
@@ -262,7 +262,7 @@ func (l *Loop) until(ctx context.Context, of slog.Attr, what string, try func() 
 		}
 		if time.Since(said) > 10*time.Second {
 			said = time.Now()
-			l.cfg.Log.Warn("cannot "+what+", trying again", of, "error", err)
+			l.cfg.Log.With(of).Warn("cannot "+what+", trying again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
