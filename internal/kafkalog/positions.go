@@ -73,9 +73,11 @@ func (p *Positions) Committed(ctx context.Context, partition int32) (engine.Comm
 	if c.Initialized, err = p.isInitialized(ctx, partition, c.Absent); err != nil {
 		return c, err
 	}
-	if c.LogStart, c.LogEnd, err = p.bounds(ctx, partition); err != nil {
+	bounds, err := boundsOf(ctx, p.cl, p.cfg.Topic("events"), partition)
+	if err != nil {
 		return c, err
 	}
+	c.LogStart, c.LogEnd = bounds.Start, bounds.End
 	err = p.epochEnd(ctx, partition, &c)
 	return c, err
 }
@@ -143,30 +145,6 @@ func (p *Positions) fetchCommitted(ctx context.Context, partition int32, c *engi
 		}
 	}
 	return false, fmt.Errorf("fetch the committed offset of partition %d: the answer leaves it out", partition)
-}
-
-func (p *Positions) bounds(ctx context.Context, partition int32) (start, end int64, err error) {
-	adm, topic := kadm.NewClient(p.cl), p.cfg.Topic("events")
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = starts.Error()
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("list the log's start: %w", err)
-	}
-	ends, err := adm.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("list the log's end: %w", err)
-	}
-	s, ok1 := starts.Lookup(topic, partition)
-	e, ok2 := ends.Lookup(topic, partition)
-	if !ok1 || !ok2 {
-		return 0, 0, fmt.Errorf("list the log's bounds: partition %d is missing", partition)
-	}
-	return s.Offset, e.Offset, nil
 }
 
 // Replay implements engine.Positions.

@@ -212,15 +212,9 @@ func (r *Reader) readRange(ctx context.Context, topic string, partition int32, f
 }
 
 func checkRange(ctx context.Context, cl *kgo.Client, topic string, partition int32, from, to int64, committed bool) error {
-	all, err := bounds(ctx, cl, topic)
-	if err != nil {
+	switch b, err := boundsOf(ctx, cl, topic, partition); {
+	case err != nil:
 		return err
-	}
-	i := slices.IndexFunc(all, func(b PartitionBounds) bool { return b.Partition == partition })
-	if i < 0 {
-		return fmt.Errorf("%w: %s has no partition %d", ErrNoTopic, topic, partition)
-	}
-	switch b := all[i]; {
 	case from < b.Start || to > b.End:
 		return fmt.Errorf("%w: %s/%d holds %d to %d, not %d to %d", ErrOutOfRange, topic, partition, b.Start, b.End, from, to)
 	case committed && to > b.Stable:

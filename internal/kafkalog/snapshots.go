@@ -101,18 +101,14 @@ func (s *Snapshots) Find(ctx context.Context, partition int32, token string, not
 // look is the usual case.
 func (s *Snapshots) search(ctx context.Context, partition int32, enough func(*snapshotPlaces) bool) (*snapshotPlaces, error) {
 	r := &Reader{s.cl}
-	all, err := r.Bounds(ctx, s.topic)
+	bounds, err := boundsOf(ctx, s.cl, s.topic, partition)
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(all, func(b PartitionBounds) bool { return b.Partition == partition })
-	if i < 0 {
-		return nil, fmt.Errorf("%w: %s has no partition %d", ErrNoTopic, s.topic, partition)
-	}
 	seen := &snapshotPlaces{}
-	to, window := all[i].End, int64(snapshotWindow)
-	for to > all[i].Start && !enough(seen) {
-		from := max(to-window, all[i].Start)
+	to, window := bounds.End, int64(snapshotWindow)
+	for to > bounds.Start && !enough(seen) {
+		from := max(to-window, bounds.Start)
 		var found snapshotPlaces // of this window, in the order of the log
 		err := r.Read(ctx, s.topic, partition, from, to, false, func(records []wire.Record) error {
 			for i := range records {
