@@ -186,6 +186,9 @@ func TestReadEndsByPosition(t *testing.T) {
 		if err != nil || len(bounds) != 1 || bounds[0] != (kafkalog.PartitionBounds{Start: 0, Stable: 6, End: 7}) {
 			t.Errorf("bounds %+v, %v", bounds, err)
 		}
+		if alone, err := boundsOf(t, cfg, topic, 0); err != nil || alone != bounds[0] {
+			t.Errorf("bounds of the partition alone %+v, %v; want %+v", alone, err, bounds[0])
+		}
 		if _, err := read(t, cfg, topic, 0, 7, true); !errors.Is(err, kafkalog.ErrUndecided) {
 			t.Errorf("past the stable offset: %v", err)
 		}
@@ -196,6 +199,16 @@ func TestReadEndsByPosition(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func boundsOf(t *testing.T, cfg kafkalog.Config, topic string, partition int32) (kafkalog.PartitionBounds, error) {
+	t.Helper()
+	r, err := kafkalog.NewReader(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	return r.BoundsOf(withTimeout(t), topic, partition)
 }
 
 // TestReadEndsWithoutAMarker reads what a crash of the embedded broker leaves:
@@ -227,6 +240,9 @@ func TestReadRefusesWhatTheLogDoesNotHold(t *testing.T) {
 		if _, err := kafkalog.Bounds(withTimeout(t), cfg, topic); !errors.Is(err, kafkalog.ErrNoTopic) {
 			t.Errorf("bounds of no topic: %v", err)
 		}
+		if _, err := boundsOf(t, cfg, topic, 0); !errors.Is(err, kafkalog.ErrNoTopic) {
+			t.Errorf("bounds of a partition of no topic: %v", err)
+		}
 		createTopic(t, cfg, topic, 2, nil)
 		cl := newClient(t, cfg, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 		for _, v := range []string{"a", "b", "c"} {
@@ -239,6 +255,12 @@ func TestReadRefusesWhatTheLogDoesNotHold(t *testing.T) {
 		deleted.AddOffset(topic, 0, 2, -1)
 		if _, err := kadm.NewClient(cl).DeleteRecords(withTimeout(t), deleted); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := boundsOf(t, cfg, topic, 2); !errors.Is(err, kafkalog.ErrNoTopic) {
+			t.Errorf("bounds of a partition that the topic has not: %v", err)
+		}
+		if b, err := boundsOf(t, cfg, topic, 0); err != nil || b != (kafkalog.PartitionBounds{Start: 2, Stable: 3, End: 3}) {
+			t.Errorf("bounds %+v, %v", b, err)
 		}
 		if _, err := read(t, cfg, topic, 1, 3, true); !errors.Is(err, kafkalog.ErrOutOfRange) {
 			t.Errorf("below the log's start: %v", err)
