@@ -10,7 +10,7 @@ import (
 
 // LoopConfig bounds a loop. Zero fields take the defaults of DefaultLoop.
 type LoopConfig struct {
-	CommitInterval time.Duration // a batch is ended this long after its first record
+	CommitInterval time.Duration // between the ends of two batches: see pace
 	CommitRecords  int           // or at this many records
 	EndTimeout     time.Duration // an End that takes longer ends the session; at most 2 × the session timeout
 	Recheck        time.Duration // refused partitions are tried again this often
@@ -73,7 +73,7 @@ type Loop struct {
 	records     int   // of the batch under way
 	outputs     []Output
 	seen        Seen
-	firstAt     time.Time
+	pace        pace
 	pollAt      time.Time // no poll before: Redis is away
 	recheckAt   time.Time
 	compareAt   time.Time
@@ -95,7 +95,7 @@ type Stores struct {
 // NewLoop joins a machine with its session. inbox is the one that the
 // session's notify function puts into.
 func NewLoop(cfg LoopConfig, m *Machine, s Session, st Stores, inbox *Inbox) *Loop {
-	return &Loop{cfg: cfg, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox, said: map[int32]bool{}, replays: replays{}}
+	return &Loop{cfg: cfg, pace: pace{interval: cfg.CommitInterval}, machine: m, session: s, positions: st.Positions, store: st.Store, snapshots: st.Snapshots, inbox: inbox, said: map[int32]bool{}, replays: replays{}}
 }
 
 // View returns the latest published state; nil before the first.
@@ -114,6 +114,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		switch now := time.Now(); {
 		case l.err != nil:
 		case l.due(now):
+			l.pace.ended(now)
 			l.step(work, Seal{})
 		case now.After(l.recheckAt):
 			l.recheckAt = now.Add(l.cfg.Recheck)
@@ -122,6 +123,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.compareAt = now.Add(l.cfg.Compare)
 			l.step(work, Compare{})
 			l.chore(work, now)
+		case l.machine.Gathered() > 0 && now.Before(l.pace.askAt):
+			l.inbox.wait(l.pace.askAt.Sub(now))
 		case ctx.Err() == nil && now.After(l.pollAt) && l.machine.WantPoll():
 			l.poll(ctx, work)
 		default:
@@ -162,7 +165,7 @@ func (l *Loop) drain(ctx context.Context) {
 // due reports whether the gathered batch is old or large enough.
 func (l *Loop) due(now time.Time) bool {
 	n := l.machine.Gathered()
-	return n > 0 && (n >= l.cfg.CommitRecords || now.Sub(l.firstAt) >= l.cfg.CommitInterval)
+	return n > 0 && (n >= l.cfg.CommitRecords || !now.Before(l.pace.due()))
 }
 
 // poll waits for records: until the gathered batch is due, or until something
@@ -170,7 +173,7 @@ func (l *Loop) due(now time.Time) bool {
 func (l *Loop) poll(ctx, work context.Context) {
 	until, gathered := l.compareAt, l.machine.Gathered()
 	if gathered > 0 {
-		until = l.firstAt.Add(l.cfg.CommitInterval)
+		until = l.pace.due()
 	}
 	pollCtx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -178,7 +181,7 @@ func (l *Loop) poll(ctx, work context.Context) {
 		return // something is there already
 	}
 	l.publish(gathered == 0) // what follows may be a long wait
-	runs, err := l.session.Poll(pollCtx, l.cfg.CommitRecords-gathered)
+	runs, behind, err := l.session.Poll(pollCtx, l.cfg.CommitRecords-gathered)
 	l.inbox.interrupt(nil)
 	if err != nil {
 		l.err = err
@@ -188,9 +191,7 @@ func (l *Loop) poll(ctx, work context.Context) {
 	if len(runs) == 0 {
 		return
 	}
-	if gathered == 0 {
-		l.firstAt = time.Now()
-	}
+	l.pace.polled(time.Now(), gathered == 0, behind)
 	l.step(work, Polled{runs})
 }
 

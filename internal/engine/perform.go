@@ -102,7 +102,7 @@ func (l *Loop) end(ctx context.Context, commit bool, offsets map[int32]Commit) {
 		return
 	}
 	if l.cfg.Hooks.Batch != nil && offsets != nil {
-		l.cfg.Hooks.Batch(BatchInfo{l.records, outcome(committed, err), time.Since(l.firstAt), l.outputs, l.seen})
+		l.cfg.Hooks.Batch(BatchInfo{l.records, outcome(committed, err), time.Since(l.pace.firstAt), l.outputs, l.seen})
 	}
 	l.outputs, l.seen = nil, Seen{}
 	l.pending = append(l.pending, Ended{committed, err})

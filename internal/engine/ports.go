@@ -132,8 +132,9 @@ type Positions interface {
 // it was made with. Its methods are called by one goroutine.
 type Session interface {
 	// Poll returns records by partition, or nothing when ctx ends. Once it
-	// returned records, no rebalance is let in before Release.
-	Poll(ctx context.Context, recordsMax int) ([]Run, error)
+	// returned records, no rebalance is let in before Release. It is behind where
+	// the log had more than it returned.
+	Poll(ctx context.Context, recordsMax int) (runs []Run, behind bool, err error)
 	Pause(partition int32)
 	Resume(partition int32)
 	Begin() error

@@ -180,7 +180,7 @@ func (l *leftOpen) polled() *kafkalog.Session {
 	s := joinedAs(l.T, l.cfg, l.slot)
 	s.Resume(0)
 	for n := 0; n < events; {
-		polled, err := s.Poll(withTimeout(l.T), 100)
+		polled, _, err := s.Poll(withTimeout(l.T), 100)
 		if err != nil {
 			l.Fatal(err)
 		}

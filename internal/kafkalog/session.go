@@ -127,16 +127,27 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 const fetchPartitionBytes = 4 << 20
 
 // Poll implements engine.Session.
-func (s *Session) Poll(ctx context.Context, recordsMax int) ([]engine.Run, error) {
+func (s *Session) Poll(ctx context.Context, recordsMax int) (runs []engine.Run, behind bool, err error) {
 	fetches := s.txn.PollRecords(ctx, max(recordsMax, 1))
-	runs, err := s.runs(fetches)
+	runs, err = s.runs(fetches)
 	switch {
 	case len(runs) > 0:
 		s.held = true
 	case !s.held:
 		s.txn.AllowRebalance() // even an empty poll may hold them back
 	}
-	return runs, err
+	return runs, leftMore(fetches), err
+}
+
+// leftMore reports whether the log had more, when it was asked, than was returned.
+func leftMore(fetches kgo.Fetches) bool {
+	more := false
+	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
+		if n := len(t.Records); n > 0 && t.Records[n-1].Offset+1 < t.LastStableOffset {
+			more = true
+		}
+	})
+	return more
 }
 
 func (s *Session) runs(fetches kgo.Fetches) ([]engine.Run, error) {
