@@ -104,7 +104,7 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 		kgo.RetryTimeout(cfg.RebalanceTimeout+cfg.SessionTimeout), // longer than a rebalance
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(0), // a batch's outputs are handed over together
+		kgo.ProducerLinger(outputLinger),
 		kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 	)...)...)
@@ -121,6 +121,12 @@ func NewSession(ctx context.Context, cfg SessionConfig, positions *Positions, re
 	}
 	return s, nil
 }
+
+// outputLinger lets a batch's outputs be handed over before the first of them is sent:
+// each request that brings a partition into the transaction is one more entry of the
+// coordinator's log. Nothing waits for it, since Produce flushes; a batch that takes
+// longer to hand over is sent as it comes.
+const outputLinger = 5 * time.Millisecond
 
 // fetchPartitionBytes is what a fetch brings of each partition at most: as much as a
 // large batch takes.

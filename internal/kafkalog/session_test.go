@@ -2,9 +2,14 @@ package kafkalog_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/veltrix/veltrix/internal/engine"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 )
 
@@ -32,4 +37,44 @@ func TestSessionAbortsWhatWasLeftOpen(t *testing.T) {
 			t.Errorf("the offset reads as %+v, %v", c, err)
 		}
 	})
+}
+
+// TestBatchIsOneRequest hands over outputs for several partitions. They go out in one
+// request: each one more is work of the coordinator.
+func TestBatchIsOneRequest(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "x"}
+	apply(t, cfg, dev)
+	session := joined(t, cfg)
+	var requests atomic.Int32
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		requests.Add(1)
+		return nil, nil, false
+	})
+	var outputs []engine.Output
+	for i := range 9 {
+		outputs = append(outputs, engine.Output{Topic: engine.Notifications, Partition: int32(i % 3), Key: []byte("ada"), Value: []byte("n")})
+	}
+	const batches = 20
+	for range batches {
+		if err := session.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if err := session.Produce(withTimeout(t), outputs); err != nil {
+			t.Fatal(err)
+		}
+		session.Release()
+		if _, err := session.End(withTimeout(t), false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A machine that stands still for a moment may part one of them.
+	if got := requests.Load(); got > batches*5/4 {
+		t.Errorf("%d batches went out in %d requests", batches, got)
+	}
 }
