@@ -57,7 +57,7 @@ func TestBatchIsOneRequest(t *testing.T) {
 		return nil, nil, false
 	})
 	var outputs []engine.Output
-	for i := range 9 {
+	for i := range 900 {
 		outputs = append(outputs, engine.Output{Topic: engine.Notifications, Partition: int32(i % 3), Key: []byte("ada"), Value: []byte("n")})
 	}
 	const batches = 20
@@ -73,8 +73,8 @@ func TestBatchIsOneRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// A machine that stands still for a moment may part one of them.
-	if got := requests.Load(); got > batches*5/4 {
+	// A machine that stands still for a moment may part some of them.
+	if got := requests.Load(); got > batches*3/2 {
 		t.Errorf("%d batches went out in %d requests", batches, got)
 	}
 }
