@@ -124,17 +124,20 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.step(work, Compare{})
 			l.chore(work, now)
 		case l.machine.Gathered() > 0 && now.Before(l.pace.askAt):
-			l.inbox.wait(l.pace.askAt.Sub(now))
+			l.inbox.wait(min(l.pace.askAt.Sub(now), idleWait))
 		case ctx.Err() == nil && now.After(l.pollAt) && l.machine.WantPoll():
 			l.poll(ctx, work)
 		default:
-			l.inbox.wait(100 * time.Millisecond)
+			l.inbox.wait(idleWait)
 		}
 		l.publish(false)
 	}
 	l.publish(true)
 	return l.err
 }
+
+// idleWait is how long a loop waits at most before it looks what is due.
+const idleWait = 100 * time.Millisecond
 
 // stopped reports whether a stop may end the loop now: when nothing is under
 // way, or when waiting for it took too long (the next owner replays it).
