@@ -16,10 +16,10 @@ func TestPace(t *testing.T) {
 		behind           []int // those of polled that left more in the log
 		wantDue, wantAsk int
 	}{
-		"after a quiet time, for what may come behind it":           {0, []int{1000}, nil, 1004, 1000},
-		"an interval after the batch before":                        {0, []int{8}, nil, 20, 16},
-		"what took longer than an interval is not waited for again": {0, []int{50}, nil, 54, 50},
-		"later records leave the end of the batch where it was":     {0, []int{8, 17}, nil, 20, 16},
+		"after a quiet time, for what may come behind it":           {0, []int{1000}, nil, 1010, 1000},
+		"an interval after the batch before":                        {0, []int{8}, nil, 20, 10},
+		"what took longer than an interval is not waited for again": {0, []int{50}, nil, 60, 50},
+		"later records leave the end of the batch where it was":     {0, []int{8, 17}, nil, 20, 10},
 		"behind the log for a whole interval":                       {0, []int{50}, []int{50}, 70, 50},
 		"behind the log, until the batch ends":                      {0, []int{50, 53}, []int{50}, 70, 53},
 		"a batch that falls behind is gathered on":                  {0, []int{50, 53}, []int{53}, 70, 53},
@@ -45,7 +45,7 @@ func TestPaceOfTheNextBatch(t *testing.T) {
 	p := pace{interval: 20 * time.Millisecond}
 	p.polled(at(0), true, true)
 	p.ended(at(20))
-	p.polled(at(30), true, false)
+	p.polled(at(28), true, false)
 	if got := p.due(); !got.Equal(at(40)) {
 		t.Errorf("due %s after the batch before, want 20ms", got.Sub(at(20)))
 	}
