@@ -49,4 +49,4 @@ func (p *pace) polled(now time.Time, first, behind bool) {
 }
 
 // ended notes that a batch is gathered.
-func (p *pace) ended(now time.Time) { p.endedAt, p.askAt = now, now }
+func (p *pace) ended(now time.Time) { p.endedAt = now }
