@@ -10,10 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What ListOffsets takes for a time.
+// What ListOffsets takes for a time, beside milliseconds.
 const (
-	listNewest = -1
-	listOldest = -2
+	listNewest   = -1
+	listOldest   = -2
+	maxTimestamp = -3 // the record with the latest time
 )
 
 // boundsOf returns the bounds of one partition, whatever becomes of the others. Who has
@@ -32,37 +33,47 @@ func boundsOf(ctx context.Context, cl *kgo.Client, topic string, partition int32
 		{"last stable", listNewest, 1, &b.Stable},
 		{"end", listNewest, 0, &b.End},
 	} {
-		var err error
-		*list.offset, err = listOffset(ctx, cl, topic, partition, list.at, list.isolation)
+		listed, err := listOffsets(ctx, cl, topic, []int32{partition}, list.at, list.isolation)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return b, fmt.Errorf("%w: there is no %s/%d", ErrNoTopic, topic, partition)
 		}
 		if err != nil {
-			return b, fmt.Errorf("list the %s offset of %s/%d: %w", list.what, topic, partition, err)
+			return b, fmt.Errorf("list the %s offset of %w", list.what, err)
 		}
+		*list.offset = listed[partition].Offset
 	}
 	return b, nil
 }
 
-func listOffset(ctx context.Context, cl *kgo.Client, topic string, partition int32, at int64, isolation int8) (int64, error) {
+// listOffsets asks for each partition's first record at or after a time in
+// milliseconds, or what a negative one stands for. Its errors begin with what they are
+// of, a topic or a partition.
+func listOffsets(ctx context.Context, cl *kgo.Client, topic string, partitions []int32, at int64, isolation int8) (map[int32]kmsg.ListOffsetsResponseTopicPartition, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.IsolationLevel = -1, isolation
+	req.IsolationLevel = isolation
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic = topic
-	p := kmsg.NewListOffsetsRequestTopicPartition()
-	p.Partition, p.Timestamp = partition, at
-	t.Partitions = append(t.Partitions, p)
+	for _, id := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = id, at
+		t.Partitions = append(t.Partitions, p)
+	}
 	req.Topics = append(req.Topics, t)
 	resp, err := req.RequestWith(ctx, cl)
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("%s: %w", topic, err)
 	}
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if t.Topic == topic && p.Partition == partition {
-				return p.Offset, kerr.ErrorForCode(p.ErrorCode)
+	found := map[int32]kmsg.ListOffsetsResponseTopicPartition{}
+	for i := range resp.Topics {
+		for _, p := range resp.Topics[i].Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, fmt.Errorf("%s/%d: %w", topic, p.Partition, err)
 			}
+			found[p.Partition] = p
 		}
 	}
-	return 0, errors.New("the answer leaves it out")
+	if len(found) != len(partitions) {
+		return nil, fmt.Errorf("%s: %d of %d partitions were answered for", topic, len(found), len(partitions))
+	}
+	return found, nil
 }

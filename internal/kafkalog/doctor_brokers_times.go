@@ -12,7 +12,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
@@ -56,10 +55,10 @@ func (d *brokerDoctor) lookAtTimes(ctx context.Context) (*recorded, error) {
 		partitions := c.topics[topic].ids()
 		var first, newest map[int32]kmsg.ListOffsetsResponseTopicPartition
 		var g errgroup.Group
-		g.Go(func() (err error) { first, err = listOffsets(ctx, cl, topic, partitions, 0); return err })
-		g.Go(func() (err error) { newest, err = listOffsets(ctx, cl, topic, partitions, maxTimestamp); return err })
+		g.Go(func() (err error) { first, err = listOffsets(ctx, cl, topic, partitions, 0, 0); return err })
+		g.Go(func() (err error) { newest, err = listOffsets(ctx, cl, topic, partitions, maxTimestamp, 0); return err })
 		if err := g.Wait(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read the times of %w", err)
 		}
 		r := &recorded{}
 		for _, p := range partitions {
@@ -69,40 +68,6 @@ func (d *brokerDoctor) lookAtTimes(ctx context.Context) (*recorded, error) {
 		}
 		return r, nil
 	})
-}
-
-// maxTimestamp asks ListOffsets for the record with the latest time.
-const maxTimestamp = -3
-
-// listOffsets asks for each partition's first record at or after a time in
-// milliseconds, or what a negative one stands for.
-func listOffsets(ctx context.Context, cl *kgo.Client, topic string, partitions []int32, at int64) (map[int32]kmsg.ListOffsetsResponseTopicPartition, error) {
-	req := kmsg.NewPtrListOffsetsRequest()
-	t := kmsg.NewListOffsetsRequestTopic()
-	t.Topic = topic
-	for _, id := range partitions {
-		p := kmsg.NewListOffsetsRequestTopicPartition()
-		p.Partition, p.Timestamp = id, at
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return nil, fmt.Errorf("read the times of %s: %w", topic, err)
-	}
-	found := map[int32]kmsg.ListOffsetsResponseTopicPartition{}
-	for i := range resp.Topics {
-		for _, p := range resp.Topics[i].Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return nil, fmt.Errorf("read the times of %s/%d: %w", topic, p.Partition, err)
-			}
-			found[p.Partition] = p
-		}
-	}
-	if len(found) != len(partitions) {
-		return nil, fmt.Errorf("read the times of %s: %d of %d partitions were answered for", topic, len(found), len(partitions))
-	}
-	return found, nil
 }
 
 // limit reads a retention of events: a number, of which a negative one is no limit.

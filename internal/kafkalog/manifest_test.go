@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -88,11 +87,7 @@ func TestManifestWriterIsFencedAfterReading(t *testing.T) {
 // TestManifestCommitThatWasAnAbort lets the first commit be an abort that is
 // answered as the commit would be. The update must not be lost.
 func TestManifestCommitThatWasAnAbort(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fakeCluster(t)
 	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "p"}
 	createManifestTopic(t, cfg)
 	var aborted atomic.Bool
@@ -163,11 +158,7 @@ func TestManifestWritesOnlyChanges(t *testing.T) {
 // TestManifestWaitsOutABrokerThatDies closes connections as they are taken, as a
 // broker does that is killed just then. The processor that starts must not end.
 func TestManifestWaitsOutABrokerThatDies(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fakeCluster(t)
 	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "x"}
 	createManifestTopic(t, cfg)
 	var closed atomic.Int32

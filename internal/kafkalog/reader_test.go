@@ -37,12 +37,18 @@ func onBoth(t *testing.T, test func(t *testing.T, cfg kafkalog.Config)) {
 
 func fakeBrokers(t *testing.T, opts ...kfake.Opt) []string {
 	t.Helper()
+	return fakeCluster(t, opts...).ListenAddrs()
+}
+
+// fakeCluster is one broker, unless opts say more, whose answers a test may change.
+func fakeCluster(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+	t.Helper()
 	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return c.ListenAddrs()
+	return c
 }
 
 func withTimeout(t *testing.T) context.Context {

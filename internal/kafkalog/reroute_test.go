@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -58,11 +57,7 @@ func joinedAs(t *testing.T, cfg kafkalog.Config, slot int) *kafkalog.Session {
 // and not the record that the batch moves to its right partition. The batch
 // must not be told as produced: it would be committed, and the event be lost.
 func TestRerouteIsAcknowledgedFirst(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fakeCluster(t)
 	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "x"}
 	apply(t, cfg, dev)
 	session := joined(t, cfg)

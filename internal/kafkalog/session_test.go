@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -42,11 +41,7 @@ func TestSessionAbortsWhatWasLeftOpen(t *testing.T) {
 // TestBatchIsOneRequest hands over outputs for several partitions. They go out in one
 // request: each one more is work of the coordinator.
 func TestBatchIsOneRequest(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cluster.Close)
+	cluster := fakeCluster(t)
 	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "x"}
 	apply(t, cfg, dev)
 	session := joined(t, cfg)
