@@ -81,8 +81,9 @@ cover: setup ## Run every test and write the coverage to .cache/cover.html
 bench: ## Run the micro-benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-pipeline: ## Measure the processor on a real Kafka and a real Redis
-	go run ./test/broker/run -- go run ./cmd/veltrix bench --events 1000000 --rounds 5
+bench-pipeline: ## Measure the processor on a real Kafka and a real Redis, and say where its CPU goes
+	@mkdir -p .cache
+	go run ./test/broker/run -- go run ./cmd/veltrix bench --events 1000000 --rounds 5 --cpuprofile .cache/cpu.out
 
 bench-notify: ## Measure the notifier with 10,000 players connected, and write docs/performance.md
 	go run ./test/broker/run -- go run ./cmd/veltrix bench notify --write docs/performance.md
@@ -113,7 +114,7 @@ bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bar
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
 # The two targets that remake the figures of docs/performance.md. The states of wide do not fit the usual cache.
-# The first takes an hour, and naive most of that: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
+# The first takes 70 minutes, of which naive takes 26: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
 WORKLOAD ?= core wide disorder rules
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
 	@set -e; for workload in $(WORKLOAD); do \
