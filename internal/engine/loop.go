@@ -123,8 +123,8 @@ func (l *Loop) Run(ctx context.Context) error {
 			l.compareAt = now.Add(l.cfg.Compare)
 			l.step(work, Compare{})
 			l.chore(work, now)
-		case l.machine.Gathered() > 0 && now.Before(l.pace.askAt):
-			l.inbox.wait(min(l.pace.askAt.Sub(now), idleWait))
+		case l.machine.Gathered() > 0 && now.Before(l.pace.askAt()):
+			l.inbox.wait(min(l.pace.askAt().Sub(now), idleWait))
 		case ctx.Err() == nil && now.After(l.pollAt) && l.machine.WantPoll():
 			l.poll(ctx, work)
 		default:

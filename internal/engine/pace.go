@@ -14,7 +14,6 @@ type pace struct {
 	interval time.Duration
 	endedAt  time.Time // of gathering the batch before
 	firstAt  time.Time // the first records of this batch
-	askAt    time.Time // nothing is worth a fetch before
 	behind   bool      // the log had more than a fetch of this batch brought
 }
 
@@ -35,16 +34,21 @@ func (p *pace) due() time.Time {
 	return due
 }
 
-// polled notes records, the first of their batch or more of it. Who keeps up with the
-// log is brought a handful by each fetch: it asks again shortly before the batch is due.
+// askAt is when the log is asked for more of the batch. Who keeps up with the log is
+// brought a handful by each fetch, and asks shortly before the batch is due; who is
+// behind asks at once.
+func (p *pace) askAt() time.Time {
+	if p.behind {
+		return p.firstAt
+	}
+	return p.due().Add(-p.tail())
+}
+
+// polled notes records, the first of their batch or more of it.
 func (p *pace) polled(now time.Time, first, behind bool) {
 	p.behind = behind || p.behind && !first
 	if first {
 		p.firstAt = now
-	}
-	p.askAt = now
-	if !p.behind {
-		p.askAt = p.due().Add(-p.tail())
 	}
 }
 

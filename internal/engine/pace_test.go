@@ -21,8 +21,8 @@ func TestPace(t *testing.T) {
 		"what took longer than an interval is not waited for again": {0, []int{50}, nil, 60, 50},
 		"later records leave the end of the batch where it was":     {0, []int{8, 17}, nil, 20, 10},
 		"behind the log for a whole interval":                       {0, []int{50}, []int{50}, 70, 50},
-		"behind the log, until the batch ends":                      {0, []int{50, 53}, []int{50}, 70, 53},
-		"a batch that falls behind is gathered on":                  {0, []int{50, 53}, []int{53}, 70, 53},
+		"behind the log, until the batch ends":                      {0, []int{50, 53}, []int{50}, 70, 50},
+		"a batch that falls behind is gathered on":                  {0, []int{50, 53}, []int{53}, 70, 50},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pace{interval: 20 * time.Millisecond}
@@ -33,7 +33,7 @@ func TestPace(t *testing.T) {
 			if got := p.due(); !got.Equal(at(c.wantDue)) {
 				t.Errorf("the batch is due %s after its first records, want %d ms", got.Sub(at(c.polled[0])), c.wantDue-c.polled[0])
 			}
-			if got := p.askAt; !got.Equal(at(c.wantAsk)) {
+			if got := p.askAt(); !got.Equal(at(c.wantAsk)) {
 				t.Errorf("the log is asked again %s after the first records, want %d ms", got.Sub(at(c.polled[0])), c.wantAsk-c.polled[0])
 			}
 		})
