@@ -134,31 +134,17 @@ const fetchPartitionBytes = 4 << 20
 
 // Poll implements engine.Session.
 func (s *Session) Poll(ctx context.Context, recordsMax int) (runs []engine.Run, behind bool, err error) {
-	fetches := s.txn.PollRecords(ctx, max(recordsMax, 1))
-	runs, err = s.runs(fetches)
+	runs, behind, err = s.runs(s.txn.PollRecords(ctx, max(recordsMax, 1)))
 	switch {
 	case len(runs) > 0:
 		s.held = true
 	case !s.held:
 		s.txn.AllowRebalance() // even an empty poll may hold them back
 	}
-	return runs, leftMore(fetches), err
+	return runs, behind, err
 }
 
-// leftMore reports whether the log had more, when it was asked, than was returned.
-func leftMore(fetches kgo.Fetches) bool {
-	more := false
-	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
-		if n := len(t.Records); n > 0 && t.Records[n-1].Offset+1 < t.LastStableOffset {
-			more = true
-		}
-	})
-	return more
-}
-
-func (s *Session) runs(fetches kgo.Fetches) ([]engine.Run, error) {
-	var runs []engine.Run
-	var fatal error
+func (s *Session) runs(fetches kgo.Fetches) (runs []engine.Run, behind bool, fatal error) {
 	fetches.EachPartition(func(t kgo.FetchTopicPartition) {
 		switch err := t.Err; {
 		case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -169,11 +155,12 @@ func (s *Session) runs(fetches kgo.Fetches) ([]engine.Run, error) {
 		default:
 			fatal = fmt.Errorf("poll: %w", err)
 		}
-		if len(t.Records) > 0 {
+		if n := len(t.Records); n > 0 {
 			runs = append(runs, engine.Run{Partition: t.Partition, Records: Records(t.Records)})
+			behind = behind || t.Records[n-1].Offset+1 < t.LastStableOffset // the log had more when it was asked
 		}
 	})
-	return runs, fatal
+	return runs, behind, fatal
 }
 
 // Records translates fetched records; keys, values and header values are

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -34,6 +35,34 @@ func TestSessionAbortsWhatWasLeftOpen(t *testing.T) {
 		defer cancel()
 		if c, err := positions.Committed(ctx, 1); err != nil || !c.Absent {
 			t.Errorf("the offset reads as %+v, %v", c, err)
+		}
+	})
+}
+
+// TestPollSaysWhetherTheLogHasMore reads a log in parts. Who has not read all of it is
+// behind, and gathers larger batches.
+func TestPollSaysWhetherTheLogHasMore(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
+		apply(t, cfg, dev)
+		cl := newClient(t, cfg, kgo.DefaultProduceTopic(cfg.Topic("events")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		for range events {
+			if err := cl.ProduceSync(withTimeout(t), kgo.StringRecord("{}")).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		session := joined(t, cfg)
+		session.Resume(0)
+		for got := 0; got < events; {
+			runs, behind, err := session.Poll(withTimeout(t), events/2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, run := range runs {
+				got += len(run.Records)
+			}
+			if want := len(runs) > 0 && got < events; behind != want {
+				t.Errorf("with %d of %d events, behind is %t", got, events, behind)
+			}
 		}
 	})
 }
