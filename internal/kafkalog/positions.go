@@ -27,10 +27,8 @@ type Positions struct {
 	cl    *kgo.Client
 	group string
 
-	manifest    *readings[*Manifest]
-	initialized atomic.Pointer[[]int32] // as the manifest said when it was read last
-
-	marks marks
+	reads, marks *turns                  // at the manifest: whether partitions have had a commit, and that they have
+	initialized  atomic.Pointer[[]int32] // as the manifest said when it was read last
 }
 
 // NewPositions returns a reader of positions of the processor group.
@@ -39,9 +37,7 @@ func NewPositions(cfg Config) (*Positions, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the client that reads positions: %w", err)
 	}
-	return &Positions{
-		cfg: cfg, cl: cl, group: cfg.ProcessorGroup(), manifest: newReadings[*Manifest](), marks: marks{writer: make(chan struct{}, 1)},
-	}, nil
+	return &Positions{cfg: cfg, cl: cl, group: cfg.ProcessorGroup(), reads: newTurns(), marks: newTurns()}, nil
 }
 
 // Reader reads on the same connections.
@@ -168,10 +164,31 @@ func (p *Positions) isInitialized(ctx context.Context, partition int32, absent b
 	if known := p.initialized.Load(); !absent && known != nil && slices.Contains(*known, partition) {
 		return true, nil
 	}
-	manifest, err := p.manifest.ask(ctx, func() (*Manifest, error) { return ReadManifest(ctx, p.cfg) })
+	manifest, err := p.reads.Take(ctx, partition, func([]int32) (*Manifest, error) { return ReadManifest(ctx, p.cfg) })
 	if err != nil || manifest == nil {
 		return false, err
 	}
 	p.initialized.Store(&manifest.Initialized)
 	return slices.Contains(manifest.Initialized, partition), nil
+}
+
+// MarkInitialized implements engine.Positions. A process that begins with many new
+// partitions notes all of them at once.
+func (p *Positions) MarkInitialized(ctx context.Context, partition int32) error {
+	_, err := p.marks.Take(ctx, partition, func(partitions []int32) (*Manifest, error) { return p.initialize(ctx, partitions) })
+	return err
+}
+
+// initialize notes in the manifest that partitions have had a commit.
+func (p *Positions) initialize(ctx context.Context, partitions []int32) (*Manifest, error) {
+	return UpdateManifest(ctx, p.cfg, func(old *Manifest) (*Manifest, error) {
+		if old == nil {
+			return nil, errors.New("the manifest is missing: run veltrix topics apply")
+		}
+		next := *old
+		next.Initialized = slices.Concat(old.Initialized, partitions)
+		slices.Sort(next.Initialized)
+		next.Initialized = slices.Compact(next.Initialized)
+		return &next, nil
+	})
 }

@@ -1,0 +1,4 @@
+package kafkalog
+
+// NewTurns is newTurns, for the tests outside.
+var NewTurns = newTurns
