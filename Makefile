@@ -113,7 +113,7 @@ GUARD ?=
 bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bare consume loop, than bench/guard.json records
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
-# The two targets that remake the figures of docs/performance.md. The states of wide do not fit the usual cache.
+# The two targets that remake the figures of docs/performance.md; of the second, what fails leaves the rest to be measured. The states of wide do not fit the usual cache.
 # The first takes 70 minutes, of which naive takes 26: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
 WORKLOAD ?= core wide disorder rules
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
@@ -122,7 +122,7 @@ bench-peers: peers-in-java ## Measure the processor beside what people run witho
 			$$(if [ $$workload = wide ]; then echo --processor-cache-bytes 1GiB; fi) --write docs/performance.md; done
 
 bench-figures: setup ## Measure everything else that docs/performance.md has, in turn, and write it there: 40 minutes
-	$(MAKE) bench-latency bench-recovery bench-growth bench-soak bench-idle bench-notify bench-pipeline bench-rebuild
+	$(MAKE) -k bench-latency bench-recovery bench-growth bench-soak bench-idle bench-notify bench-pipeline bench-rebuild
 
 bench-peers-test: peers-in-java ## Run every peer once on a small workload, and the tests of what they share
 	go test -C bench/peers -count=1 -timeout $(TEST_TIMEOUT) $(TEST_FLAGS) ./...
