@@ -106,12 +106,7 @@ func TestLeftOpen(t *testing.T) {
 			assigned(t, l.cfg, "events", 1, 2, 3)
 			assigned(t, l.cfg, "rejected", 1, 2, 3)
 			assigned(t, l.cfg, "notifications", 1)
-			cl := newClient(t, l.cfg, kgo.DefaultProduceTopic(l.cfg.Topic("events")))
-			for range events {
-				if err := cl.ProduceSync(withTimeout(t), kgo.StringRecord("{}")).FirstErr(); err != nil {
-					t.Fatal(err)
-				}
-			}
+			fill(t, l.cfg)
 			test.play(l)
 			if got := committedValues(t, l.cfg, "notifications"); got != test.want {
 				t.Errorf("a reader of what was committed has %q, want %q", got, test.want)
@@ -122,6 +117,17 @@ func TestLeftOpen(t *testing.T) {
 
 // events are in the log.
 const events = 8
+
+// fill puts them there, into partition 0.
+func fill(t *testing.T, cfg kafkalog.Config) {
+	t.Helper()
+	cl := newClient(t, cfg, kgo.DefaultProduceTopic(cfg.Topic("events")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	for range events {
+		if err := cl.ProduceSync(withTimeout(t), kgo.StringRecord("{}")).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 var done = map[int32]engine.Commit{0: {Offset: events, Metadata: "stamp"}}
 

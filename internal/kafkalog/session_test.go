@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/veltrix/veltrix/internal/engine"
@@ -44,12 +43,7 @@ func TestSessionAbortsWhatWasLeftOpen(t *testing.T) {
 func TestPollSaysWhetherTheLogHasMore(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg kafkalog.Config) {
 		apply(t, cfg, dev)
-		cl := newClient(t, cfg, kgo.DefaultProduceTopic(cfg.Topic("events")), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-		for range events {
-			if err := cl.ProduceSync(withTimeout(t), kgo.StringRecord("{}")).FirstErr(); err != nil {
-				t.Fatal(err)
-			}
-		}
+		fill(t, cfg)
 		session := joined(t, cfg)
 		session.Resume(0)
 		for got := 0; got < events; {

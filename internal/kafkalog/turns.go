@@ -13,7 +13,8 @@ import (
 // partition has had a commit is asked because none is there, and a manifest that was
 // read before the first one was noted, and before it was lost, would have the partition
 // begin anew. Writers of the manifest fence each other: a process with a thousand new
-// partitions, each with a writer, would fence itself for minutes.
+// partitions, each with a writer, would fence itself for minutes. Work that failed is
+// over: whoever it failed comes again, as does the next owner of its partition.
 type turns struct {
 	busy chan struct{} // held by who works
 	mu   sync.Mutex

@@ -89,6 +89,28 @@ func TestTurnThatIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestTurnThatFailed: whoever could not be served has an error, and is served when it
+// comes again.
+func TestTurnThatFailed(t *testing.T) {
+	t.Parallel()
+	s, broken := kafkalog.NewTurns(), errors.New("broken")
+	if _, err := s.Take(t.Context(), 3, func([]int32) (*kafkalog.Manifest, error) { return nil, broken }); !errors.Is(err, broken) {
+		t.Errorf("what was not written has the answer %v", err)
+	}
+	var wrote []int32
+	for _, p := range []int32{5, 3} {
+		if _, err := s.Take(t.Context(), p, func(partitions []int32) (*kafkalog.Manifest, error) {
+			wrote = append(wrote, partitions...)
+			return nil, nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	if fmt.Sprint(wrote) != "[5 3]" {
+		t.Errorf("written were %v", wrote)
+	}
+}
+
 // TestManyFirstCommits notes the first commits of many partitions at once, as a
 // process has them that begins with all of them. All are noted, and the manifest is
 // written a few times and not once for each.

@@ -62,6 +62,7 @@ var outside = []mutant{
 	in(kafka, "left open", "whoever answers is taken for the leader", "TestOnlyTheLeaderIsAskedWhatIsOpen", "transactions.go",
 		"return p.Leader, leads(ctx, cl.Broker(int(p.Leader)), topic, partition, p.LeaderEpoch)", "return p.Leader, nil"),
 	in(kafka, "manifest", "the client's word for a commit is believed", "TestManifestCommitThatWasAnAbort", "manifest.go", "err = committed(ctx, cfg, at)", "_ = at"),
+	in(kafka, "manifest", "each first commit is an update of its own", "TestManyFirstCommits", "turns.go", "if s.next == nil {", "if true {"),
 	in(kafka, "manifest", "of many first commits, that of who writes is noted", "TestManyFirstCommits", "turns.go", "work(t.partitions)", "work([]int32{partition})"),
 	in(kafka, "manifest", "what was read before a partition asked is its answer", "TestOneTurnServesAllWhoWait", "turns.go", "\t\ts.next = nil //", "\t\t//"),
 	in(kafka, "manifest", "each partition without a commit reads it for itself", "TestOneTurnServesAllWhoWait", "turns.go", "t.done = ctx.Err() == nil", "t.done = false"),
