@@ -60,7 +60,7 @@ LOAD ?= 1m
 load: setup ## Have 1,000 connections send to a gateway for LOAD, kill a broker in the middle, and compare the log with the answers
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v -run TestGatewayUnderLoad ./test/e2e -load $(LOAD)
 
-mutants: ## Take each protection out and see its test fail; write docs/mutants.md
+mutants: setup ## Take each protection out and see its test fail; write docs/mutants.md
 	go run ./test/mutants -write docs/mutants.md
 
 mutants-doctor: setup ## Take each condition of what the doctor detects out, and see its row's test fail; write docs/mutants.md

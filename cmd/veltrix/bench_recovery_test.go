@@ -17,7 +17,7 @@ func TestBenchRecovery(t *testing.T) {
 	page := w.page("recovery")
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd, said := w.command(ctx, "recovery", "--maximum", "800", "--rounds", "1", "--calm", "2s", "--json", "--write", page,
+	cmd, said := w.command(ctx, "recovery", "--maximum", "800", "--level", "50", "--rounds", "1", "--calm", "2s", "--json", "--write", page,
 		"--processor-slots", "1", "--processor-session-timeout", "6s", "--processor-transaction-timeout", "3s")
 	out, err := cmd.Output()
 	if err != nil {
