@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TEST_TIMEOUT ?= 45m
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-soak bench-idle bench-guard bench-peers bench-figures bench-peers-test incident flights generate build clean
+.PHONY: help check lint tidy fmt vuln setup test test-quick sim sim-exhaustive mutants mutants-doctor chaos load fuzz cover bench bench-pipeline bench-notify bench-latency bench-recovery bench-rebuild bench-growth bench-soak bench-idle bench-guard bench-peers bench-peers-apart bench-figures bench-peers-test incident flights generate build clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,12 +114,19 @@ bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bar
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
 # The two targets that remake the figures of docs/performance.md; of the second, what fails leaves the rest to be measured. The states of wide do not fit the usual cache.
-# The first takes 70 minutes, of which naive takes 26: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
+# The first takes 95 minutes, of which naive takes 26: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
 WORKLOAD ?= core wide disorder rules
+BESIDE   := go run ./test/broker/run -- go run -C bench/peers ./run --write docs/performance.md
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
 	@set -e; for workload in $(WORKLOAD); do \
-		go run ./test/broker/run -- go run -C bench/peers ./run --workload $$workload $(if $(PEERS),--peers $(PEERS)) \
-			$$(if [ $$workload = wide ]; then echo --processor-cache-bytes 1GiB; fi) --write docs/performance.md; done
+		$(BESIDE) --workload $$workload $(if $(PEERS),--peers $(PEERS)) $$(if [ $$workload = wide ]; then echo --processor-cache-bytes 1GiB; fi); done
+	@$(if $(PEERS),,$(MAKE) bench-peers-apart)
+
+bench-peers-apart: peers-in-java ## Measure them with one client each, and the hand-written loop with the product's decoder and fold; part of bench-peers
+	$(BESIDE) --block core-one-client --clients 1 --peers franz-eos,franz-alo,streams,streams-hand,streams-redis,streams-redis-hand
+	$(BESIDE) --block core-at-least-once --peers franz-alo,franz-alo-decoder,franz-alo-fold
+	$(BESIDE) --block rules-at-least-once --workload rules --peers franz-alo,franz-alo-decoder,franz-alo-fold
+	$(BESIDE) --block disorder-at-least-once --workload disorder --peers franz-alo,franz-alo-decoder
 
 bench-figures: setup ## Measure everything else that docs/performance.md has, in turn, and write it there: 40 minutes
 	$(MAKE) -k bench-latency bench-recovery bench-growth bench-soak bench-idle bench-notify bench-pipeline bench-rebuild

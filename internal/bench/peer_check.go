@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/veltrix/veltrix/internal/fold"
 	"github.com/veltrix/veltrix/internal/kafkalog"
 	"github.com/veltrix/veltrix/internal/redisstore"
 	"github.com/veltrix/veltrix/internal/wire"
@@ -33,8 +34,9 @@ const peerFindings = 10
 // check holds what a peer left against the fold. It takes from want what it has found.
 type check struct {
 	want   *arrival
-	once   bool // an output more than once is an error
-	headed bool // an output has its event's id where the processor writes it
+	once   bool              // an output more than once is an error
+	headed bool              // an output has its event's id where the processor writes it
+	stored map[string][]byte // states as the processor encodes them; nil: they are JSON
 	found  PeerError
 }
 
@@ -80,6 +82,12 @@ func (c *check) state(who string, value []byte) error {
 		return nil
 	}
 	delete(c.want.states, who)
+	if c.stored != nil {
+		if !bytes.Equal(value, c.stored[who]) {
+			c.finding(&c.found.Wrong, "the state of %s is %.200x and not %x", who, value, c.stored[who])
+		}
+		return nil
+	}
 	want, err := c.want.json(s)
 	if err != nil {
 		return fmt.Errorf("write the state of %s: %w", who, err)
@@ -132,6 +140,11 @@ func (b *beside) compare(ctx context.Context, p *place) (repeated int64, err err
 	if err := b.checkOutputs(ctx, p, c); err != nil {
 		return 0, fmt.Errorf("compare the outputs with the fold: %w", err)
 	}
+	if b.Redis && b.InOrder {
+		if c.stored, err = b.stored(ctx, p); err != nil {
+			return 0, fmt.Errorf("fold the events as the processor does: %w", err)
+		}
+	}
 	if b.Redis {
 		if err := b.checkStates(ctx, p, c); err != nil {
 			return 0, fmt.Errorf("compare the states with the fold: %w", err)
@@ -140,20 +153,53 @@ func (b *beside) compare(ctx context.Context, p *place) (repeated int64, err err
 	return c.end(b.Redis)
 }
 
+// stored folds what is in the log by the product's fold, record by record.
+func (b *beside) stored(ctx context.Context, p *place) (map[string][]byte, error) {
+	program, err := b.workload.Program()
+	if err != nil {
+		return nil, err
+	}
+	oracles, all := map[int32]*fold.Oracle{}, map[string][]byte{}
+	f := fold.New(program, p.partitions)
+	err = eachOf(ctx, p, p.kafka.Topic("events"), func(partition int32, r *wire.Record) error {
+		if oracles[partition] == nil {
+			oracles[partition] = fold.NewOracle(f, partition)
+		}
+		_, err := oracles[partition].Feed(r)
+		return err
+	})
+	for _, o := range oracles {
+		for who, state := range o.States() {
+			all[who] = bytes.Clone(state)
+		}
+	}
+	return all, err
+}
+
 func (b *beside) checkOutputs(ctx context.Context, p *place, c *check) error {
+	return eachOf(ctx, p, b.outputs(p), func(partition int32, r *wire.Record) error {
+		c.output(partition, r)
+		return nil
+	})
+}
+
+// eachOf reads what is committed of a topic, partition by partition.
+func eachOf(ctx context.Context, p *place, topic string, fn func(partition int32, r *wire.Record) error) error {
 	reader, err := kafkalog.NewReader(p.kafka)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	bounds, err := reader.Bounds(ctx, b.outputs(p))
+	bounds, err := reader.Bounds(ctx, topic)
 	if err != nil {
 		return err
 	}
 	for _, at := range bounds {
-		err := reader.Read(ctx, b.outputs(p), at.Partition, at.Start, at.End, true, func(records []wire.Record) error {
+		err := reader.Read(ctx, topic, at.Partition, at.Start, at.End, true, func(records []wire.Record) error {
 			for i := range records {
-				c.output(at.Partition, &records[i])
+				if err := fn(at.Partition, &records[i]); err != nil {
+					return err
+				}
 			}
 			return nil
 		})

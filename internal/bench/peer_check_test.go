@@ -113,6 +113,39 @@ func TestPeersAreCompared(t *testing.T) {
 	}
 }
 
+// TestStatesOfTheProductsFoldAreCompared: one that the processor would have encoded
+// otherwise is found, and so is one that is not there.
+func TestStatesOfTheProductsFoldAreCompared(t *testing.T) {
+	w := small(t, "core")
+	for _, lost := range []bool{false, true} {
+		want, err := newArrival(w, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(want.outputs)
+		c := &check{want: want, stored: map[string][]byte{}}
+		people := slices.Sorted(maps.Keys(want.states))
+		for _, who := range people {
+			c.stored[who] = []byte("of " + who)
+		}
+		if lost {
+			people = people[1:]
+		} else {
+			c.stored[people[3]] = []byte("another")
+		}
+		for _, who := range people {
+			if err := c.state(who, []byte("of "+who)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = c.end(true)
+		var found *PeerError
+		if !errors.As(err, &found) || lost != (found.Lost == 1) || lost == (found.Wrong == 1) {
+			t.Errorf("lost %t: %v", lost, err)
+		}
+	}
+}
+
 // TestPeerFindingsAreBounded: a peer that is wrong everywhere does not fill the terminal.
 func TestPeerFindingsAreBounded(t *testing.T) {
 	w := small(t, "core")

@@ -129,7 +129,10 @@ func (p *PeerReport) writeRun(b *strings.Builder, r *Report) error {
 }
 
 // WritePage puts the report, with the command that made it, between the page's marks
-// for this workload.
-func (p *PeerReport) WritePage(path, command string) error {
-	return writePage(path, "peers "+p.Runs[0].Workload.Name, command, p.WriteText)
+// of that block; "": of this workload.
+func (p *PeerReport) WritePage(path, block, command string) error {
+	if block == "" {
+		block = p.Runs[0].Workload.Name
+	}
+	return writePage(path, "peers "+block, command, p.WriteText)
 }

@@ -11,16 +11,38 @@ import (
 	"github.com/veltrix/veltrix/bench/peers/task"
 )
 
+// Kept is what a participant's state is in this process and in Redis, and how events
+// are folded into it; each client has its own fold.
+type Kept[S any] struct {
+	Fresh  func() S
+	Load   func(text []byte) (S, error)
+	Append func(text []byte, state *S) []byte
+	Fold   func() Fold[S]
+}
+
+// KeptByHand is the state of the folds by hand, of what scan reads.
+func KeptByHand(rules *hand.Rules, scan func() func(*hand.Event, *kgo.Record) error) Kept[hand.State] {
+	return Kept[hand.State]{
+		Fresh: func() hand.State { return hand.State{} }, Load: hand.Load, Append: rules.State,
+		Fold: func() Fold[hand.State] { return ByHand(rules, scan()) },
+	}
+}
+
 // ALO is at least once: states to Redis and outputs to Kafka first, then the offsets.
 // What died in between is done again, and counted twice.
 func ALO(ctx context.Context, t *task.Task, c *task.Course, _ int) error {
+	return ALOBy(ctx, t, c, KeptByHand(t.Rules, func() func(*hand.Event, *kgo.Record) error { return byHand }))
+}
+
+// ALOBy is ALO with other states and another fold.
+func ALOBy[S any](ctx context.Context, t *task.Task, c *task.Course, kept Kept[S]) error {
 	store, err := t.OpenRedis()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = store.Close() }()
 	return c.Run(ctx, func(ctx, working context.Context, number int) error {
-		a := alo{task: t, course: c, redis: store, states: map[int32]map[string]*cached{}}
+		a := alo[S]{task: t, course: c, redis: store, kept: kept, fold: kept.Fold(), states: map[int32]map[string]*cached[S]{}}
 		// A rebalance waits for the batch that runs, so that nobody forgets what is in use.
 		forget := func(partition int32) { delete(a.states, partition) }
 		cl, err := kgo.NewClient(append(options(t, c, number, forget), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())...)
@@ -43,22 +65,23 @@ func ALO(ctx context.Context, t *task.Task, c *task.Course, _ int) error {
 }
 
 // alo is one client with the states of its partitions, as they are in Redis.
-type alo struct {
+type alo[S any] struct {
 	task   *task.Task
 	course *task.Course
 	redis  *redis.Client
 	client *kgo.Client
-	states map[int32]map[string]*cached
-	event  hand.Event
+	kept   Kept[S]
+	fold   Fold[S]
+	states map[int32]map[string]*cached[S]
 }
 
-type cached struct {
-	hand.State
+type cached[S any] struct {
+	state   S
 	touched bool // in this batch
 }
 
 // do takes one batch from its records to its commit.
-func (a *alo) do(ctx, working context.Context) error {
+func (a *alo[S]) do(ctx, working context.Context) error {
 	defer a.client.AllowRebalance()
 	var records []*kgo.Record
 	err := poll(working, a.task, a.client, func(some []*kgo.Record) error {
@@ -72,14 +95,14 @@ func (a *alo) do(ctx, working context.Context) error {
 		return err
 	}
 	produced := kgo.AbortingFirstErrPromise(a.client)
-	touched, err := a.fold(ctx, records, produced)
+	touched, err := a.foldAll(ctx, records, produced)
 	if err != nil {
 		return err
 	}
 	writes := a.redis.Pipeline()
 	for key, state := range touched {
 		state.touched = false
-		writes.Set(ctx, key, a.task.Rules.State(make([]byte, 0, 384), &state.State), 0)
+		writes.Set(ctx, key, a.kept.Append(make([]byte, 0, 384), &state.state), 0)
 	}
 	if _, err := writes.Exec(ctx); err != nil {
 		return fmt.Errorf("write states to Redis: %w", err)
@@ -101,39 +124,35 @@ func (a *alo) do(ctx, working context.Context) error {
 	return nil
 }
 
-// fold folds the records and returns, by key, the states to be written.
-func (a *alo) fold(ctx context.Context, records []*kgo.Record, produced *kgo.FirstErrPromise) (map[string]*cached, error) {
-	touched := map[string]*cached{}
+// foldAll folds the records and returns, by key, the states to be written.
+func (a *alo[S]) foldAll(ctx context.Context, records []*kgo.Record, produced *kgo.FirstErrPromise) (map[string]*cached[S], error) {
+	touched := map[string]*cached[S]{}
+	write := func(r *kgo.Record) { a.client.Produce(ctx, r, produced.Promise()) }
 	for _, r := range records {
-		if err := a.event.Scan(r.Value); err != nil {
+		of := a.states[r.Partition][string(r.Key)]
+		if !of.touched {
+			of.touched = true
+			touched[a.task.Key(r.Key)] = of
+		}
+		if err := a.fold(&of.state, r, write); err != nil {
 			return nil, fmt.Errorf("%s/%d at %d: %w", r.Topic, r.Partition, r.Offset, err)
-		}
-		state := a.states[r.Partition][string(r.Key)]
-		if !state.touched {
-			state.touched = true
-			touched[a.task.Key(r.Key)] = state
-		}
-		if a.task.Rules.Apply(&state.State, &a.event) {
-			a.client.Produce(ctx, &kgo.Record{
-				Partition: r.Partition, Key: r.Key, Value: a.task.Rules.Output(make([]byte, 0, 192), &a.event, &state.State),
-			}, produced.Promise())
 		}
 	}
 	return touched, nil
 }
 
 // load reads the states that are not here yet, all at once.
-func (a *alo) load(ctx context.Context, records []*kgo.Record) error {
+func (a *alo[S]) load(ctx context.Context, records []*kgo.Record) error {
 	var keys []string
-	var missing []*cached
+	var missing []*cached[S]
 	for _, r := range records {
 		of := a.states[r.Partition]
 		if of == nil {
-			of = map[string]*cached{}
+			of = map[string]*cached[S]{}
 			a.states[r.Partition] = of
 		}
 		if of[string(r.Key)] == nil {
-			state := &cached{}
+			state := &cached[S]{state: a.kept.Fresh()}
 			of[string(r.Key)] = state
 			keys, missing = append(keys, a.task.Key(r.Key)), append(missing, state)
 		}
@@ -150,7 +169,7 @@ func (a *alo) load(ctx context.Context, records []*kgo.Record) error {
 		if !ok {
 			continue // a participant's first event
 		}
-		if missing[i].State, err = hand.Load([]byte(text)); err != nil {
+		if missing[i].state, err = a.kept.Load([]byte(text)); err != nil {
 			return fmt.Errorf("%s: %w", keys[i], err)
 		}
 	}

@@ -17,7 +17,7 @@ type Fold[S any] func(state *S, r *kgo.Record, write func(*kgo.Record)) error
 // EOS is exactly once: outputs and offsets in one transaction of the library's session.
 func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) error {
 	return EOSBy(ctx, t, c, hand.NewStore(partitions), func() Fold[hand.State] {
-		return ByHand(t.Rules, func(e *hand.Event, r *kgo.Record) error { return e.Scan(r.Value) })
+		return ByHand(t.Rules, byHand)
 	})
 }
 
@@ -43,6 +43,9 @@ func EOSBy[S any](ctx context.Context, t *task.Task, c *task.Course, store *hand
 		return ctx.Err()
 	})
 }
+
+// byHand reads of an event what the folds by hand need.
+func byHand(e *hand.Event, r *kgo.Record) error { return e.Scan(r.Value) }
 
 // ByHand is the fold by hand of what scan reads.
 func ByHand(rules *hand.Rules, scan func(*hand.Event, *kgo.Record) error) Fold[hand.State] {

@@ -35,6 +35,8 @@ var peers = map[string]func(ctx context.Context, t *task.Task, c *task.Course, p
 	// Experiments.
 	"franz-eos-decoder": same.EOSDecoder,
 	"franz-eos-fold":    same.EOSFold,
+	"franz-alo-decoder": same.ALODecoder,
+	"franz-alo-fold":    same.ALOFold,
 }
 
 // patience is how long a peer may take to end once it was told to.

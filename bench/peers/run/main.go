@@ -25,14 +25,15 @@ func main() { os.Exit(app.Main(command())) }
 
 // flags are what the command is given beside the configuration.
 type flags struct {
-	workload, write string
-	events          int64
-	participants    int
-	peers           []string
-	clients         []int
-	targets         map[string]string
-	asJSON          bool
-	opts            bench.PeerOptions
+	workload     string
+	write, block string
+	events       int64
+	participants int
+	peers        []string
+	clients      []int
+	targets      map[string]string
+	asJSON       bool
+	opts         bench.PeerOptions
 }
 
 func command() *cobra.Command {
@@ -71,6 +72,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.opts.Warmups, "warmups", 1, "rounds before them that are not")
 	flags.BoolVar(&f.asJSON, "json", false, "print the report as JSON")
 	flags.StringVar(&f.write, "write", "", "write the report into this page of the repository too, between its marks for the workload")
+	flags.StringVar(&f.block, "block", "", "what the page's marks are for instead of the workload, as core-one-client")
 }
 
 func (f *flags) run(cmd *cobra.Command) error {
@@ -107,7 +109,7 @@ func (f *flags) run(cmd *cobra.Command) error {
 		if !filepath.IsAbs(page) {
 			page = filepath.Join(root, page)
 		}
-		if err := report.WritePage(page, "go run -C bench/peers ./run "+strings.Join(os.Args[1:], " ")); err != nil {
+		if err := report.WritePage(page, f.block, "go run -C bench/peers ./run "+strings.Join(os.Args[1:], " ")); err != nil {
 			return err
 		}
 	}

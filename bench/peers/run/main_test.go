@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,8 +96,8 @@ func empty(t *testing.T, cfg *config.Config) {
 	t.Errorf("topics are left: %q", left)
 }
 
-// present are the usual peers that are built, those in Java by make bench-peers-test,
-// and that the workload is for.
+// present are the peers that are built, those in Java by make bench-peers-test, and
+// that the workload is for.
 func present(t *testing.T, workload string) (peers []bench.Peer) {
 	t.Helper()
 	jar, err := filepath.Abs(filepath.Join("..", "streams", "target", "streams.jar"))
@@ -106,7 +106,7 @@ func present(t *testing.T, workload string) (peers []bench.Peer) {
 	}
 	_, missing := os.Stat(jar)
 	for _, p := range all(binary, jar) {
-		if slices.Contains(usual, p.Name) && !(p.InOrder && workload == "disorder") && (missing == nil || !strings.HasPrefix(p.Name, streams)) {
+		if !(p.InOrder && workload == "disorder") && (missing == nil || !strings.HasPrefix(p.Name, streams)) {
 			peers = append(peers, p)
 		}
 	}
@@ -136,10 +136,12 @@ func TestEachPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		page := filepath.Join(t.TempDir(), "page.md")
-		if err := os.WriteFile(page, []byte("<!-- peers "+workload+": begin -->\n<!-- peers "+workload+": end -->\n"), 0o600); err != nil {
+		block := []string{"", "rules-one-client", ""}[i]
+		marks := "peers " + cmp.Or(block, workload)
+		if err := os.WriteFile(page, []byte("<!-- "+marks+": begin -->\n<!-- "+marks+": end -->\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := report.WritePage(page, "run"); err != nil {
+		if err := report.WritePage(page, block, "run"); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(page)
@@ -157,7 +159,11 @@ func TestEachPeer(t *testing.T) {
 
 // TestNoFigureForAPeerThatIsWrong: one that folds by other rules ends the run.
 func TestNoFigureForAPeerThatIsWrong(t *testing.T) {
-	for _, p := range all(binary, "")[:2] { // one that uses Redis, and one that does not
+	peers, err := bench.ChoosePeers(all(binary, ""), []string{"franz-eos", "franz-alo", "franz-alo-fold"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range peers {
 		right := p.Command
 		p.Command = func(args []string) *exec.Cmd { return right(append(args, "--rules", "core")) }
 		report, err := bench.Peers(t.Context(), world(t), options(t, "rules", 1500, []bench.Peer{p}, 1))

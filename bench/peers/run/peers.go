@@ -31,6 +31,8 @@ func all(binary, jar string) []bench.Peer {
 		{Name: "franz-alo", Command: ours("franz-alo"), Redis: true, AtLeastOnce: true, Target: 0.8},
 		{Name: "franz-eos-decoder", Command: ours("franz-eos-decoder")},
 		{Name: "franz-eos-fold", Command: ours("franz-eos-fold"), InOrder: true},
+		{Name: "franz-alo-decoder", Command: ours("franz-alo-decoder"), Redis: true, AtLeastOnce: true},
+		{Name: "franz-alo-fold", Command: ours("franz-alo-fold"), Redis: true, AtLeastOnce: true, InOrder: true},
 		{Name: "naive", Command: ours("naive"), Redis: true, AtLeastOnce: true, Target: 15},
 		{Name: "sarama-eos", Command: ours("sarama-eos")},
 		{Name: "confluent-eos", Command: ours("confluent-eos")},

@@ -6,6 +6,7 @@ package same
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -33,6 +34,17 @@ func EOSDecoder(ctx context.Context, t *task.Task, c *task.Course, partitions in
 		d := newDecoder(program.Schema())
 		return franz.ByHand(t.Rules, d.scan)
 	})
+}
+
+// ALODecoder is franz.ALO with the product's decoder, likewise.
+func ALODecoder(ctx context.Context, t *task.Task, c *task.Course, _ int) error {
+	program, err := prepared(t)
+	if err != nil {
+		return err
+	}
+	return franz.ALOBy(ctx, t, c, franz.KeptByHand(t.Rules, func() func(*hand.Event, *kgo.Record) error {
+		return newDecoder(program.Schema()).scan
+	}))
 }
 
 // prepared compiles the rules, and has garbage collected as the processor does.
@@ -85,7 +97,7 @@ func newDecoder(schema *participant.Schema) *decoder {
 	return d
 }
 
-// scan leaves out an event's time: no notification has it, and states are not written.
+// scan writes an event's time as text again, which the states by hand have.
 func (d *decoder) scan(e *hand.Event, r *kgo.Record) error {
 	record := kafkalog.Records([]*kgo.Record{r})
 	if rejection := wire.DecodeEvent(&record[0], d.schema, &d.event); rejection != nil {
@@ -93,8 +105,9 @@ func (d *decoder) scan(e *hand.Event, r *kgo.Record) error {
 	}
 	*e = hand.Event{}
 	d.texts = append(append(d.texts[:0], d.event.ID...), d.event.Type...)
-	id := len(d.event.ID)
-	e.ID, e.Type = d.texts[:id:id], d.texts[id:]
+	id, end := len(d.event.ID), len(d.texts)
+	d.texts = time.UnixMicro(d.event.Time).UTC().AppendFormat(d.texts, "2006-01-02T15:04:05.000000Z")
+	e.ID, e.Type, e.Time = d.texts[:id:id], d.texts[id:end:end], d.texts[end:]
 	for i := range d.event.Fields {
 		if into := d.fields[d.event.TypeIndex][i]; into != nil {
 			d.texts = into(e, &d.event.Fields[i], d.texts)
@@ -112,24 +125,41 @@ func EOSFold(ctx context.Context, t *task.Task, c *task.Course, partitions int) 
 	}
 	f := fold.New(program, int32(partitions))
 	store := hand.StoreOf(partitions, f.New, func(s engine.State) engine.State { return f.Clone(s, nil) })
-	return franz.EOSBy(ctx, t, c, store, func() franz.Fold[engine.State] {
-		var out engine.Outputs
-		return func(state *engine.State, r *kgo.Record, write func(*kgo.Record)) error {
-			record := kafkalog.Records([]*kgo.Record{r})
-			out.Reset()
-			f.Apply(*state, &record[0], &out)
-			for i := range out.List {
-				o := &out.List[i]
-				if o.Topic != engine.Notifications {
-					return fmt.Errorf("the fold did not take it: %v", out.Fates)
-				}
-				headers := make([]kgo.RecordHeader, len(o.Headers))
-				for j, h := range o.Headers {
-					headers[j] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
-				}
-				write(&kgo.Record{Partition: o.Partition, Key: o.Key, Value: o.Value, Headers: headers})
-			}
-			return nil
-		}
+	return franz.EOSBy(ctx, t, c, store, func() franz.Fold[engine.State] { return folding(f) })
+}
+
+// ALOFold is franz.ALO with the product's fold, and its states in Redis as the
+// processor encodes them.
+func ALOFold(ctx context.Context, t *task.Task, c *task.Course, partitions int) error {
+	program, err := prepared(t)
+	if err != nil {
+		return err
+	}
+	f := fold.New(program, int32(partitions))
+	return franz.ALOBy(ctx, t, c, franz.Kept[engine.State]{
+		Fresh: f.New, Load: f.Load, Append: func(b []byte, s *engine.State) []byte { return f.Encode(b, *s) },
+		Fold: func() franz.Fold[engine.State] { return folding(f) },
 	})
+}
+
+// folding is the product's fold of one record at a time.
+func folding(f *fold.Fold) franz.Fold[engine.State] {
+	var out engine.Outputs
+	return func(state *engine.State, r *kgo.Record, write func(*kgo.Record)) error {
+		record := kafkalog.Records([]*kgo.Record{r})
+		out.Reset()
+		f.Apply(*state, &record[0], &out)
+		for i := range out.List {
+			o := &out.List[i]
+			if o.Topic != engine.Notifications {
+				return fmt.Errorf("the fold did not take it: %v", out.Fates)
+			}
+			headers := make([]kgo.RecordHeader, len(o.Headers))
+			for j, h := range o.Headers {
+				headers[j] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+			}
+			write(&kgo.Record{Partition: o.Partition, Key: o.Key, Value: o.Value, Headers: headers})
+		}
+		return nil
+	}
 }
