@@ -43,6 +43,7 @@ const manifestKey = "manifest"
 // Bounds of the manifest's reading and writing.
 const (
 	manifestTxnTimeout = 10 * time.Second
+	manifestEndTimeout = 5 * time.Second // for a transaction that was begun
 	manifestBackoffMin = 20 * time.Millisecond
 	manifestBackoffMax = time.Second
 	manifestAttempts   = 50
@@ -191,7 +192,9 @@ func tryUpdateManifest(ctx context.Context, cfg Config, change func(*Manifest) (
 	return &written, false, nil
 }
 
-// writeManifest returns the offset of what it wrote.
+// writeManifest returns the offset of what it wrote. A transaction that was begun is
+// ended even where ctx ends meanwhile, as when a process stops: whoever reads the
+// manifest, the processor that comes next too, would wait until the brokers abort it.
 func writeManifest(ctx context.Context, cl *kgo.Client, topic string, m *Manifest) (int64, error) {
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -200,6 +203,8 @@ func writeManifest(ctx context.Context, cl *kgo.Client, topic string, m *Manifes
 	if err := cl.BeginTransaction(); err != nil {
 		return 0, fmt.Errorf("begin the manifest's transaction: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), manifestEndTimeout)
+	defer cancel()
 	record := &kgo.Record{Topic: topic, Partition: 0, Key: []byte(manifestKey), Value: text}
 	if err := cl.ProduceSync(ctx, record).FirstErr(); err != nil {
 		// Its error adds nothing: whoever takes the ID next aborts the transaction.

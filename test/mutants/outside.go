@@ -67,6 +67,7 @@ var outside = []mutant{
 	in(kafka, "manifest", "what was read before a partition asked is its answer", "TestOneTurnServesAllWhoWait", "turns.go", "\t\ts.next = nil //", "\t\t//"),
 	in(kafka, "manifest", "each partition without a commit reads it for itself", "TestOneTurnServesAllWhoWait", "turns.go", "t.done = ctx.Err() == nil", "t.done = false"),
 	in(kafka, "manifest", "a reading that its caller gave up is the others' answer", "TestTurnThatIsGivenUp", "turns.go", "t.done = ctx.Err() == nil", "t.done = true"),
+	in(kafka, "manifest", "a writer that is stopped leaves its transaction open", "TestManifestWriterThatIsStopped", "manifest.go", "context.WithTimeout(context.WithoutCancel(ctx), manifestEndTimeout)", "context.WithTimeout(ctx, manifestEndTimeout)"),
 	in(kafka, "require-stable", "what is not decided yet is taken for stable", "TestReadEndsByPosition", "bounds.go", "listNewest, 1, &b.Stable", "listNewest, 0, &b.Stable"),
 	in(kafka, "log bounds", "a topic that is gone is a broker's error", "TestReadRefusesWhatTheLogDoesNotHold", "bounds.go", "errors.Is(err, kerr.UnknownTopicOrPartition)", "errors.Is(err, kerr.UnknownTopicID)"),
 	{"KIP-890 gate", "the version that a broker supports counts, not the one that is finalised", "TestK15TransactionGate", kafka, []edit{
