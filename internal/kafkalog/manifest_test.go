@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -92,12 +93,11 @@ func TestManifestCommitThatWasAnAbort(t *testing.T) {
 	cluster := fakeCluster(t)
 	cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "p"}
 	createManifestTopic(t, cfg)
-	var aborted atomic.Bool
+	var commits atomic.Int32 // that the broker was asked for
 	cluster.ControlKey(int16(kmsg.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
-		end := req.(*kmsg.EndTxnRequest)
-		if end.Commit && aborted.CompareAndSwap(false, true) {
-			end.Commit = false
+		if end := req.(*kmsg.EndTxnRequest); end.Commit {
+			end.Commit = commits.Add(1) > 1
 		}
 		return nil, nil, false
 	})
@@ -108,9 +108,9 @@ func TestManifestCommitThatWasAnAbort(t *testing.T) {
 		}
 		return &kafkalog.Manifest{Hunt: "h"}, nil
 	})
-	// The client may abort one by itself, too: see committed.
-	if err != nil || calls.Load() < 2 || got.Hunt != "h" {
-		t.Fatalf("after %d calls: %+v, %v", calls.Load(), got, err)
+	// The client may abort one by itself, and ask for no commit: see committed.
+	if err != nil || commits.Load() != 2 || calls.Load() < 2 || got.Hunt != "h" {
+		t.Fatalf("after %d calls and %d commits: %+v, %v", calls.Load(), commits.Load(), got, err)
 	}
 	if m, err := kafkalog.ReadManifest(withTimeout(t), cfg); err != nil || m == nil || m.Hunt != "h" {
 		t.Errorf("it reads as %+v, %v", m, err)
@@ -120,16 +120,25 @@ func TestManifestCommitThatWasAnAbort(t *testing.T) {
 // TestManifestWriterThatIsStopped gives a writer up while its record, and while its
 // commit, is on the way: no transaction stays open, for which readers would wait.
 func TestManifestWriterThatIsStopped(t *testing.T) {
-	for name, key := range map[string]kmsg.Key{"writing": kmsg.Produce, "committing": kmsg.EndTxn} {
+	wait := kmsg.NewPtrEndTxnResponse() // what a coordinator answers that is still at work on the one before
+	wait.ErrorCode = kerr.ConcurrentTransactions.Code
+	for name, test := range map[string]struct {
+		key    kmsg.Key
+		answer kmsg.Response // nil: the broker's own
+	}{"writing": {kmsg.Produce, nil}, "committing": {kmsg.EndTxn, wait}} {
 		t.Run(name, func(t *testing.T) {
 			cluster := fakeCluster(t)
 			cfg := kafkalog.Config{Brokers: cluster.ListenAddrs(), Prefix: "p"}
 			createManifestTopic(t, cfg)
 			ctx, stop := context.WithCancel(withTimeout(t))
-			cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cluster.ControlKey(int16(test.key), func(req kmsg.Request) (kmsg.Response, error, bool) {
 				stop()
 				time.Sleep(50 * time.Millisecond) // the writer learns of it before the answer
-				return nil, nil, false
+				if test.answer == nil {
+					return nil, nil, false
+				}
+				test.answer.SetVersion(req.GetVersion())
+				return test.answer, nil, true
 			})
 			_, _ = kafkalog.UpdateManifest(ctx, cfg, func(*kafkalog.Manifest) (*kafkalog.Manifest, error) {
 				return &kafkalog.Manifest{Hunt: "h"}, nil
