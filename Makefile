@@ -114,13 +114,13 @@ bench-guard: setup ## Fail where an event costs 15 % more CPU, in units of a bar
 	go run ./test/broker/run -- go run ./cmd/veltrix bench guard $(GUARD)
 
 # The two targets that remake the figures of docs/performance.md; of the second, what fails leaves the rest to be measured. The states of wide do not fit the usual cache.
-# The first takes 95 minutes, of which naive takes 26: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
+# The first takes 95 minutes, of which naive takes 26. A part of it, without what bench-peers-apart does: make bench-peers WORKLOAD=core PEERS=franz-alo,streams-redis
 WORKLOAD ?= core wide disorder rules
 BESIDE   := go run ./test/broker/run -- go run -C bench/peers ./run --write docs/performance.md
 bench-peers: peers-in-java ## Measure the processor beside what people run without Veltrix, and write docs/performance.md
 	@set -e; for workload in $(WORKLOAD); do \
 		$(BESIDE) --workload $$workload $(if $(PEERS),--peers $(PEERS)) $$(if [ $$workload = wide ]; then echo --processor-cache-bytes 1GiB; fi); done
-	@$(if $(PEERS),,$(MAKE) bench-peers-apart)
+	@$(if $(filter file,$(origin WORKLOAD)$(PEERS)),$(MAKE) bench-peers-apart)
 
 bench-peers-apart: peers-in-java ## Measure them with one client each, and the hand-written loop with the product's decoder and fold; part of bench-peers
 	$(BESIDE) --block core-one-client --clients 1 --peers franz-eos,franz-alo,streams,streams-hand,streams-redis,streams-redis-hand

@@ -140,12 +140,12 @@ func (b *beside) compare(ctx context.Context, p *place) (repeated int64, err err
 	if err := b.checkOutputs(ctx, p, c); err != nil {
 		return 0, fmt.Errorf("compare the outputs with the fold: %w", err)
 	}
-	if b.Redis && b.InOrder {
-		if c.stored, err = b.stored(ctx, p); err != nil {
-			return 0, fmt.Errorf("fold the events as the processor does: %w", err)
-		}
-	}
 	if b.Redis {
+		if b.InOrder {
+			if c.stored, err = b.stored(ctx, p); err != nil {
+				return 0, fmt.Errorf("fold the events as the processor does: %w", err)
+			}
+		}
 		if err := b.checkStates(ctx, p, c); err != nil {
 			return 0, fmt.Errorf("compare the states with the fold: %w", err)
 		}
@@ -168,12 +168,15 @@ func (b *beside) stored(ctx context.Context, p *place) (map[string][]byte, error
 		_, err := oracles[partition].Feed(r)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
 	for _, o := range oracles {
 		for who, state := range o.States() {
 			all[who] = bytes.Clone(state)
 		}
 	}
-	return all, err
+	return all, nil
 }
 
 func (b *beside) checkOutputs(ctx context.Context, p *place, c *check) error {

@@ -12,7 +12,7 @@ import (
 )
 
 // Kept is what a participant's state is in this process and in Redis, and how events
-// are folded into it; each client has its own fold.
+// are folded into it: each client has a fold of its own.
 type Kept[S any] struct {
 	Fresh  func() S
 	Load   func(text []byte) (S, error)
@@ -21,7 +21,7 @@ type Kept[S any] struct {
 }
 
 // KeptByHand is the state of the folds by hand, of what scan reads.
-func KeptByHand(rules *hand.Rules, scan func() func(*hand.Event, *kgo.Record) error) Kept[hand.State] {
+func KeptByHand(rules *hand.Rules, scan func() Scan) Kept[hand.State] {
 	return Kept[hand.State]{
 		Fresh: func() hand.State { return hand.State{} }, Load: hand.Load, Append: rules.State,
 		Fold: func() Fold[hand.State] { return ByHand(rules, scan()) },
@@ -31,7 +31,7 @@ func KeptByHand(rules *hand.Rules, scan func() func(*hand.Event, *kgo.Record) er
 // ALO is at least once: states to Redis and outputs to Kafka first, then the offsets.
 // What died in between is done again, and counted twice.
 func ALO(ctx context.Context, t *task.Task, c *task.Course, _ int) error {
-	return ALOBy(ctx, t, c, KeptByHand(t.Rules, func() func(*hand.Event, *kgo.Record) error { return byHand }))
+	return ALOBy(ctx, t, c, KeptByHand(t.Rules, func() Scan { return scan }))
 }
 
 // ALOBy is ALO with other states and another fold.

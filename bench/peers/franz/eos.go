@@ -17,7 +17,7 @@ type Fold[S any] func(state *S, r *kgo.Record, write func(*kgo.Record)) error
 // EOS is exactly once: outputs and offsets in one transaction of the library's session.
 func EOS(ctx context.Context, t *task.Task, c *task.Course, partitions int) error {
 	return EOSBy(ctx, t, c, hand.NewStore(partitions), func() Fold[hand.State] {
-		return ByHand(t.Rules, byHand)
+		return ByHand(t.Rules, scan)
 	})
 }
 
@@ -44,11 +44,13 @@ func EOSBy[S any](ctx context.Context, t *task.Task, c *task.Course, store *hand
 	})
 }
 
-// byHand reads of an event what the folds by hand need.
-func byHand(e *hand.Event, r *kgo.Record) error { return e.Scan(r.Value) }
+// Scan reads of a record what the folds by hand need.
+type Scan func(*hand.Event, *kgo.Record) error
+
+func scan(e *hand.Event, r *kgo.Record) error { return e.Scan(r.Value) }
 
 // ByHand is the fold by hand of what scan reads.
-func ByHand(rules *hand.Rules, scan func(*hand.Event, *kgo.Record) error) Fold[hand.State] {
+func ByHand(rules *hand.Rules, scan Scan) Fold[hand.State] {
 	var event hand.Event
 	return func(state *hand.State, r *kgo.Record, write func(*kgo.Record)) error {
 		if err := scan(&event, r); err != nil {

@@ -31,8 +31,7 @@ func EOSDecoder(ctx context.Context, t *task.Task, c *task.Course, partitions in
 		return err
 	}
 	return franz.EOSBy(ctx, t, c, hand.NewStore(partitions), func() franz.Fold[hand.State] {
-		d := newDecoder(program.Schema())
-		return franz.ByHand(t.Rules, d.scan)
+		return franz.ByHand(t.Rules, newDecoder(program.Schema(), false).scan)
 	})
 }
 
@@ -42,8 +41,8 @@ func ALODecoder(ctx context.Context, t *task.Task, c *task.Course, _ int) error 
 	if err != nil {
 		return err
 	}
-	return franz.ALOBy(ctx, t, c, franz.KeptByHand(t.Rules, func() func(*hand.Event, *kgo.Record) error {
-		return newDecoder(program.Schema()).scan
+	return franz.ALOBy(ctx, t, c, franz.KeptByHand(t.Rules, func() franz.Scan {
+		return newDecoder(program.Schema(), true).scan
 	}))
 }
 
@@ -56,6 +55,7 @@ func prepared(t *task.Task) (participant.Program, error) {
 // decoder turns what the product reads of an event into what the folds by hand need.
 type decoder struct {
 	schema *participant.Schema
+	timed  bool // a time is written as text again: states have it where they are written
 	event  participant.Event
 	texts  []byte
 	fields [][]field // by type, by the place of the schema's field
@@ -67,7 +67,7 @@ type field func(e *hand.Event, v *participant.Value, texts []byte) []byte
 // textsUsual is room for an event's texts.
 const textsUsual = 512
 
-func newDecoder(schema *participant.Schema) *decoder {
+func newDecoder(schema *participant.Schema, timed bool) *decoder {
 	number := func(at func(*hand.Event) *int64) field {
 		return func(e *hand.Event, v *participant.Value, texts []byte) []byte { *at(e) = v.Int; return texts }
 	}
@@ -86,7 +86,7 @@ func newDecoder(schema *participant.Schema) *decoder {
 		"zone":   text(func(e *hand.Event) *[]byte { return &e.Zone }),
 		"device": text(func(e *hand.Event) *[]byte { return &e.Device }),
 	}
-	d := &decoder{schema: schema, event: participant.Event{Texts: make([]byte, 0, textsUsual)}}
+	d := &decoder{schema: schema, timed: timed, event: participant.Event{Texts: make([]byte, 0, textsUsual)}}
 	for _, is := range schema.Types {
 		fields := make([]field, len(is.Fields))
 		for i, f := range is.Fields {
@@ -97,7 +97,7 @@ func newDecoder(schema *participant.Schema) *decoder {
 	return d
 }
 
-// scan writes an event's time as text again, which the states by hand have.
+// scan is a franz.Scan.
 func (d *decoder) scan(e *hand.Event, r *kgo.Record) error {
 	record := kafkalog.Records([]*kgo.Record{r})
 	if rejection := wire.DecodeEvent(&record[0], d.schema, &d.event); rejection != nil {
@@ -106,7 +106,9 @@ func (d *decoder) scan(e *hand.Event, r *kgo.Record) error {
 	*e = hand.Event{}
 	d.texts = append(append(d.texts[:0], d.event.ID...), d.event.Type...)
 	id, end := len(d.event.ID), len(d.texts)
-	d.texts = time.UnixMicro(d.event.Time).UTC().AppendFormat(d.texts, "2006-01-02T15:04:05.000000Z")
+	if d.timed {
+		d.texts = time.UnixMicro(d.event.Time).UTC().AppendFormat(d.texts, "2006-01-02T15:04:05.000000Z")
+	}
 	e.ID, e.Type, e.Time = d.texts[:id:id], d.texts[id:end:end], d.texts[end:]
 	for i := range d.event.Fields {
 		if into := d.fields[d.event.TypeIndex][i]; into != nil {
