@@ -60,6 +60,20 @@ func token(t *testing.T, who string, ttl time.Duration) string {
 	return signed
 }
 
+// endingToken returns a token that has run out and is still forgiven, and when it no
+// longer is: in two to three seconds, as a token's end is in whole seconds.
+func endingToken(t *testing.T, who string) (string, time.Time) {
+	t.Helper()
+	const leeway = 5 * time.Second
+	ranOut := time.Now().Truncate(time.Second).Add(3*time.Second - leeway)
+	claims := jwt.MapClaims{"sub": who, "aud": inboxapi.Audience, "exp": ranOut.Unix()}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed, ranOut.Add(leeway)
+}
+
 // do makes a request and decodes the answer's JSON.
 func (s *server) do(method, path, token, body string, status int) map[string]any {
 	s.t.Helper()
@@ -289,24 +303,23 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamHeartbeatAndExpiry(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 20*time.Millisecond)
 	next, _ := s.events("/v1/inbox/stream", token(t, "alice", time.Minute), "")
 	next()
 	if got := next(); got != ": still here" {
 		t.Fatalf("got %q, want a heartbeat", got)
 	}
-	// A token that runs out ends its stream, once the leeway is over.
-	soon := jwt.MapClaims{"sub": "alice", "aud": inboxapi.Audience, "exp": time.Now().Add(-4 * time.Second).Unix()}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, soon).SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
+	// A token that runs out ends its stream, once the leeway is over and not before.
+	signed, end := endingToken(t, "alice")
 	next, _ = s.events("/v1/inbox/stream", signed, "")
 	for got := next(); got != "end"; got = next() {
-		if time.Since(began) > 5*time.Second {
+		if time.Since(end) > 5*time.Second {
 			t.Fatal("the stream outlives its token")
 		}
+	}
+	if early := time.Until(end); early > 0 {
+		t.Errorf("the stream ends %s before its token", early)
 	}
 }
 

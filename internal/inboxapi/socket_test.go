@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/veltrix/veltrix/internal/delivery"
 	"github.com/veltrix/veltrix/internal/delivery/deliverytest"
-	"github.com/veltrix/veltrix/internal/inboxapi"
 )
 
 // client is the player's side of a WebSocket.
@@ -150,16 +148,14 @@ func TestSocketIsRefused(t *testing.T) {
 // TestSocketEndsWithItsToken: the connection lives by heartbeats, and no longer
 // than the token.
 func TestSocketEndsWithItsToken(t *testing.T) {
+	t.Parallel()
 	s := serve(t, 20*time.Millisecond)
-	soon := jwt.MapClaims{"sub": "alice", "aud": inboxapi.Audience, "exp": time.Now().Add(-4 * time.Second).Unix()}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, soon).SignedString(secret)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signed, end := endingToken(t, "alice")
 	c := s.dial("/v1/inbox/ws", signed)
 	beats := 0
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	var err error
 	for {
 		if _, _, err = c.conn.Read(ctx); err != nil {
 			break
@@ -168,6 +164,9 @@ func TestSocketEndsWithItsToken(t *testing.T) {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal("the socket outlives its token")
+	}
+	if early := time.Until(end); early > 0 {
+		t.Errorf("the socket ends %s before its token", early)
 	}
 	if beats != 0 {
 		t.Errorf("%d messages in an empty inbox", beats)
