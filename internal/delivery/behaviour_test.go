@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/delivery"
@@ -16,7 +17,9 @@ import (
 
 // TestLaneOrder checks that a participant's notifications arrive in order
 // while many participants are served at once.
-func TestLaneOrder(t *testing.T) {
+func TestLaneOrder(t *testing.T) { synctest.Test(t, testLaneOrder) }
+
+func testLaneOrder(t *testing.T) {
 	w := newWorld(t)
 	var now, most atomic.Int32
 	w.out.Answer = func(context.Context, int, delivery.Attempt) delivery.Result {
@@ -56,7 +59,9 @@ func TestLaneOrder(t *testing.T) {
 }
 
 // TestInboxFirst checks that a push is sent after its inbox entry and names it.
-func TestInboxFirst(t *testing.T) {
+func TestInboxFirst(t *testing.T) { synctest.Test(t, testInboxFirst) }
+
+func testInboxFirst(t *testing.T) {
 	w := newWorld(t)
 	w.out.Answer = func(ctx context.Context, _ int, a delivery.Attempt) delivery.Result {
 		p, err := w.inbox.Newest(ctx, a.Notification.Participant, 0, 1)
@@ -73,7 +78,9 @@ func TestInboxFirst(t *testing.T) {
 
 // TestSlowTargetStallsNobodyElse hangs one participant's channel and checks
 // that another's, and both inboxes, go on.
-func TestSlowTargetStallsNobodyElse(t *testing.T) {
+func TestSlowTargetStallsNobodyElse(t *testing.T) { synctest.Test(t, testSlowTargetStallsNobodyElse) }
+
+func testSlowTargetStallsNobodyElse(t *testing.T) {
 	w := newWorld(t)
 	w.out.TimeoutSet = 5 * time.Second
 	release := make(chan struct{})
@@ -104,7 +111,9 @@ func TestSlowTargetStallsNobodyElse(t *testing.T) {
 
 // TestForeignClaim checks that another's live claim stops the lane, that
 // nothing is committed past it, and that the lane goes on when it ends.
-func TestForeignClaim(t *testing.T) {
+func TestForeignClaim(t *testing.T) { synctest.Test(t, testForeignClaim) }
+
+func testForeignClaim(t *testing.T) {
 	w := newWorld(t)
 	n := note("p", 1)
 	key := delivery.Key{Participant: "p", Notification: n.ID, Channel: "out", Target: "target"}
@@ -134,7 +143,9 @@ func TestForeignClaim(t *testing.T) {
 
 // TestDeadline checks that nothing is sent past a deadline, and that the
 // deadline of a notification without expiry ends before the ledger forgets.
-func TestDeadline(t *testing.T) {
+func TestDeadline(t *testing.T) { synctest.Test(t, testDeadline) }
+
+func testDeadline(t *testing.T) {
 	w := newWorld(t)
 	over := note("p", 1)
 	over.Expires = time.Now().Add(-time.Second)
@@ -156,7 +167,9 @@ func TestDeadline(t *testing.T) {
 }
 
 // TestReplay reads everything again from the beginning, with the ledger intact.
-func TestReplay(t *testing.T) {
+func TestReplay(t *testing.T) { synctest.Test(t, testReplay) }
+
+func testReplay(t *testing.T) {
 	w := newWorld(t)
 	for i := range 10 {
 		w.log.Add(note("p", i+1), 0)
@@ -185,7 +198,9 @@ func TestReplay(t *testing.T) {
 
 // TestHold checks that a retraction within the hold is never seen outside,
 // that it lets the lane go on at once, and that without one the hold is waited for.
-func TestHold(t *testing.T) {
+func TestHold(t *testing.T) { synctest.Test(t, testHold) }
+
+func testHold(t *testing.T) {
 	w := newWorld(t)
 	held := note("p", 1)
 	held.HoldMS = 60_000
@@ -216,7 +231,9 @@ func TestHold(t *testing.T) {
 }
 
 // TestRevisions checks what of several revisions goes out, and as what.
-func TestRevisions(t *testing.T) {
+func TestRevisions(t *testing.T) { synctest.Test(t, testRevisions) }
+
+func testRevisions(t *testing.T) {
 	w := newWorld(t)
 	rev := func(i, revision int, op delivery.Op) {
 		n := note("p", i)
@@ -244,7 +261,9 @@ func TestRevisions(t *testing.T) {
 
 // TestRetries checks the schedule, Retry-After, hops through retry topics, and
 // the end of the tries.
-func TestRetries(t *testing.T) {
+func TestRetries(t *testing.T) { synctest.Test(t, testRetries) }
+
+func testRetries(t *testing.T) {
 	w := newWorld(t)
 	w.out.Pauses = []time.Duration{time.Millisecond, 400 * time.Millisecond, time.Millisecond}
 	var at []time.Time
@@ -277,7 +296,9 @@ func TestRetries(t *testing.T) {
 }
 
 // TestParkedFreesTheLog checks that a far retry holds up nothing.
-func TestParkedFreesTheLog(t *testing.T) {
+func TestParkedFreesTheLog(t *testing.T) { synctest.Test(t, testParkedFreesTheLog) }
+
+func testParkedFreesTheLog(t *testing.T) {
 	w := newWorld(t)
 	w.out.Pauses = []time.Duration{time.Hour}
 	w.out.Answer = func(_ context.Context, _ int, a delivery.Attempt) delivery.Result {
@@ -299,7 +320,7 @@ func TestParkedFreesTheLog(t *testing.T) {
 // TestUnknown checks both policies where a provider does not answer.
 func TestUnknown(t *testing.T) {
 	for policy, want := range map[delivery.Policy]int{delivery.Drop: 1, delivery.Resend: 2} {
-		t.Run(string(policy), func(t *testing.T) {
+		apart(t, string(policy), func(t *testing.T) {
 			w := newWorld(t)
 			w.out.Answer = func(_ context.Context, n int, _ delivery.Attempt) delivery.Result {
 				if n == 1 {
@@ -324,7 +345,9 @@ func TestUnknown(t *testing.T) {
 }
 
 // TestBreaker checks that a target that keeps failing is left alone.
-func TestBreaker(t *testing.T) {
+func TestBreaker(t *testing.T) { synctest.Test(t, testBreaker) }
+
+func testBreaker(t *testing.T) {
 	w := newWorld(t)
 	w.out.Pauses = []time.Duration{time.Hour}
 	w.out.Answer = func(context.Context, int, delivery.Attempt) delivery.Result {
@@ -363,7 +386,9 @@ func (a awayLedger) Claim(ctx context.Context, k delivery.Key, r delivery.ClaimR
 }
 
 // TestLedgerAway checks that nothing is sent without the ledger.
-func TestLedgerAway(t *testing.T) {
+func TestLedgerAway(t *testing.T) { synctest.Test(t, testLedgerAway) }
+
+func testLedgerAway(t *testing.T) {
 	w := newWorld(t)
 	var away atomic.Bool
 	away.Store(true)
@@ -387,7 +412,9 @@ func TestLedgerAway(t *testing.T) {
 }
 
 // TestUnreadable checks that a record nobody can read stops nobody.
-func TestUnreadable(t *testing.T) {
+func TestUnreadable(t *testing.T) { synctest.Test(t, testUnreadable) }
+
+func testUnreadable(t *testing.T) {
 	w := newWorld(t)
 	wrong := deliverytest.Record(note("p", 1), 0)
 	wrong.Key = []byte("q")
@@ -413,7 +440,9 @@ func TestUnreadable(t *testing.T) {
 
 // TestDrain checks that a partition's going away lets a running attempt end,
 // commits what is finished, and begins nothing new.
-func TestDrain(t *testing.T) {
+func TestDrain(t *testing.T) { synctest.Test(t, testDrain) }
+
+func testDrain(t *testing.T) {
 	w := newWorld(t)
 	w.out.TimeoutSet = time.Second
 	began := make(chan struct{}, 10)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/delivery"
@@ -31,8 +32,7 @@ func TestCrashAtEachBoundary(t *testing.T) {
 				if nth > 1 && strings.HasSuffix(place, " commit") {
 					continue // all three may go with the first commit
 				}
-				t.Run(fmt.Sprintf("%s/%s/%d", policy, place, nth), func(t *testing.T) {
-					t.Parallel()
+				apart(t, fmt.Sprintf("%s/%s/%d", policy, place, nth), func(t *testing.T) {
 					crashAt(t, policy, place, nth, notes)
 				})
 			}
@@ -102,8 +102,7 @@ func crashAt(t *testing.T, policy delivery.Policy, place string, nth int32, note
 // notification still arrives, once.
 func TestCrashAroundPark(t *testing.T) {
 	for _, place := range []string{"before park", "after park", "after mark", "before commit"} {
-		t.Run(place, func(t *testing.T) {
-			t.Parallel()
+		apart(t, place, func(t *testing.T) {
 			w := newWorld(t)
 			w.out.TimeoutSet = 50 * time.Millisecond
 			w.out.Pauses = []time.Duration{200 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond}
@@ -135,7 +134,9 @@ func TestCrashAroundPark(t *testing.T) {
 
 // TestTwoAtOnce gives the same notifications to two notifiers that both think
 // that they own them, as happens when one is fenced and does not know it yet.
-func TestTwoAtOnce(t *testing.T) {
+func TestTwoAtOnce(t *testing.T) { synctest.Test(t, testTwoAtOnce) }
+
+func testTwoAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.out.Answer = func(context.Context, int, delivery.Attempt) delivery.Result {
 		time.Sleep(2 * time.Millisecond)
@@ -163,7 +164,9 @@ func TestTwoAtOnce(t *testing.T) {
 // TestFencedAfterAcceptance takes the partition away in the middle of an
 // attempt that the provider then accepts: the mark is still made, so the next
 // owner does not send it again.
-func TestFencedAfterAcceptance(t *testing.T) {
+func TestFencedAfterAcceptance(t *testing.T) { synctest.Test(t, testFencedAfterAcceptance) }
+
+func testFencedAfterAcceptance(t *testing.T) {
 	w := newWorld(t)
 	w.opts.DrainTimeout = 20 * time.Millisecond
 	began := make(chan struct{}, 10)
@@ -199,7 +202,9 @@ func (b brokenReceipts) Flush(ctx context.Context) error {
 }
 
 // TestReceiptsAway checks that delivery does not run away from its commits.
-func TestReceiptsAway(t *testing.T) {
+func TestReceiptsAway(t *testing.T) { synctest.Test(t, testReceiptsAway) }
+
+func testReceiptsAway(t *testing.T) {
 	w := newWorld(t)
 	w.opts.RecordsMax = 5
 	var broken atomic.Bool
@@ -226,7 +231,9 @@ func TestReceiptsAway(t *testing.T) {
 }
 
 // TestCrashAfterMark checks with a single lane that what is marked is certain.
-func TestCrashAfterMark(t *testing.T) {
+func TestCrashAfterMark(t *testing.T) { synctest.Test(t, testCrashAfterMark) }
+
+func testCrashAfterMark(t *testing.T) {
 	for _, place := range []string{"before claim", "after mark"} {
 		w := newWorld(t)
 		for i := range 3 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/delivery"
@@ -46,7 +47,9 @@ func (w *world) wants(outcomes ...delivery.Outcome) {
 
 // A class that its participant muted is not pushed; the inbox has it, and its
 // other channels and classes go on.
-func TestMutedClass(t *testing.T) {
+func TestMutedClass(t *testing.T) { synctest.Test(t, testMutedClass) }
+
+func testMutedClass(t *testing.T) {
 	w := ownWorld(t)
 	w.prefers("p", delivery.Preferences{Classes: map[string]delivery.ClassPreference{
 		"clue": {Channels: []string{}}, "hint": {Channels: []string{"out"}}, "win": {Channels: []string{"other"}},
@@ -68,7 +71,9 @@ func TestMutedClass(t *testing.T) {
 
 // What a participant has acknowledged is not pushed, nor what is critical; an
 // update that they have not seen is.
-func TestSeenIsNotPushed(t *testing.T) {
+func TestSeenIsNotPushed(t *testing.T) { synctest.Test(t, testSeenIsNotPushed) }
+
+func testSeenIsNotPushed(t *testing.T) {
 	w := ownWorld(t)
 	critical := note("p", 1)
 	critical.Critical = true
@@ -94,7 +99,9 @@ func TestSeenIsNotPushed(t *testing.T) {
 
 // In quiet hours a push waits, however long that is, and only one of a critical
 // class goes out. What would be too late by then ends.
-func TestQuietHours(t *testing.T) {
+func TestQuietHours(t *testing.T) { synctest.Test(t, testQuietHours) }
+
+func testQuietHours(t *testing.T) {
 	w := ownWorld(t)
 	quiet := around(3 * time.Hour)
 	w.prefers("p", delivery.Preferences{QuietHours: quiet})
@@ -122,8 +129,7 @@ func TestQuietHours(t *testing.T) {
 // they see it there meanwhile.
 func TestPresence(t *testing.T) {
 	for name, sees := range map[string]bool{"who sees it": true, "who does not": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		apart(t, name, func(t *testing.T) {
 			w := ownWorld(t)
 			w.opts.PresenceWait = 150 * time.Millisecond
 			if err := w.gate.Present(t.Context(), "p", time.Hour); err != nil {
@@ -150,7 +156,9 @@ func TestPresence(t *testing.T) {
 }
 
 // An absent participant gets pushes at once, whatever the wait is.
-func TestAbsence(t *testing.T) {
+func TestAbsence(t *testing.T) { synctest.Test(t, testAbsence) }
+
+func testAbsence(t *testing.T) {
 	w := ownWorld(t)
 	w.opts.PresenceWait = time.Hour
 	w.log.Add(note("p", 1), 0)
@@ -181,7 +189,9 @@ func (w *world) digests(titles *[]string) {
 }
 
 // What is more than the allowance is told by one digest, when the window is over.
-func TestDigest(t *testing.T) {
+func TestDigest(t *testing.T) { synctest.Test(t, testDigest) }
+
+func testDigest(t *testing.T) {
 	w := ownWorld(t)
 	var said []string
 	w.digests(&said)
@@ -203,7 +213,9 @@ func TestDigest(t *testing.T) {
 }
 
 // An allowance that is raised while it runs counts from then on.
-func TestPacingIsFollowed(t *testing.T) {
+func TestPacingIsFollowed(t *testing.T) { synctest.Test(t, testPacingIsFollowed) }
+
+func testPacingIsFollowed(t *testing.T) {
 	w := ownWorld(t)
 	var raised atomic.Bool
 	w.opts.Follow = func() delivery.Pacing {
@@ -232,8 +244,7 @@ func TestDigestOfWhatIsUnseen(t *testing.T) {
 		"one is seen and one taken back": {3, []string{"2 more|Open the inbox to read 2."}},
 		"all is seen":                    {7, nil},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		apart(t, name, func(t *testing.T) {
 			w := ownWorld(t)
 			var said []string
 			w.digests(&said)
@@ -268,8 +279,7 @@ func TestCrashAroundDigest(t *testing.T) {
 		"before send": 3, "after send": 3, // the third is the digest's
 	} {
 		for _, nth := range slices.Compact([]int32{1, passes}) {
-			t.Run(fmt.Sprint(place, " ", nth), func(t *testing.T) {
-				t.Parallel()
+			apart(t, fmt.Sprint(place, " ", nth), func(t *testing.T) {
 				digestCrash(t, place, nth)
 			})
 		}
@@ -321,7 +331,9 @@ func digestCrash(t *testing.T, place string, nth int32) {
 
 // TestOpenerIsSeen kills the notifier before the digest that a notification opens
 // was parked. Read again, its participant has seen it: another one opens the digest.
-func TestOpenerIsSeen(t *testing.T) {
+func TestOpenerIsSeen(t *testing.T) { synctest.Test(t, testOpenerIsSeen) }
+
+func testOpenerIsSeen(t *testing.T) {
 	w := ownWorld(t)
 	var said []string
 	w.digests(&said)
@@ -355,8 +367,7 @@ func TestReadAgainIntoAFullWindow(t *testing.T) {
 		"perhaps sent, with drop": {"after send", delivery.Drop, false, []delivery.Outcome{delivery.OutAmbiguous}},
 		"too old by now":          {"before claim", delivery.Resend, true, []delivery.Outcome{delivery.OutExpired}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		apart(t, name, func(t *testing.T) {
 			w := ownWorld(t)
 			w.out.TimeoutSet = 50 * time.Millisecond
 			w.opts.PushesMax, w.opts.PushesWindow = 2, 150*time.Millisecond

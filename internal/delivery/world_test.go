@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/veltrix/veltrix/internal/delivery"
@@ -40,6 +41,15 @@ func newWorld(t *testing.T) *world {
 	w.gate = deliverytest.NewGate(w.inbox)
 	w.writer = func() delivery.Receipts { return w.log.Writer() }
 	return w
+}
+
+// apart is t.Run in a bubble of its own: time passes where all in it wait, so that a
+// busy machine makes nothing late.
+func apart(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
+	})
 }
 
 // note is a notification for the inbox and the outside channel.
@@ -77,7 +87,10 @@ func (w *world) start(life *mortal) *process {
 			return mortalSource{life, w.log.Join(h, w.opts.Retries)}, nil
 		})
 	}()
-	w.t.Cleanup(cancel)
+	w.t.Cleanup(func() {
+		cancel()
+		time.Sleep(time.Minute) // in the bubble: for its time-outs; what is left of it then fails the test
+	})
 	return p
 }
 
