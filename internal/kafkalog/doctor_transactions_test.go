@@ -44,8 +44,8 @@ func TestK12TransactionThatNobodyEnds(t *testing.T) {
 	if r := heldBack(t, cfg); r.State != preflight.Pass || !strings.Contains(r.Observed, `within their timeout: k12.events/0 stands at 0 of 2`) || !strings.Contains(r.Observed, `"k12-patient"`) {
 		t.Errorf("within its timeout: %s: %s", r.State, r.Observed)
 	}
-	hung := silent(t, cfg, "k12-hung", time.Second)
 	began := time.Now()
+	hung := silent(t, cfg, "k12-hung", time.Second)
 	r := heldBack(t, cfg)
 	for ; r.State != preflight.Fail && time.Since(began) < time.Minute; r = heldBack(t, cfg) {
 		time.Sleep(200 * time.Millisecond)

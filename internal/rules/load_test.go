@@ -156,7 +156,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		start := time.Now()
 		p, err := Load("rules.yaml", src)
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 10*time.Second { // as above
 			t.Fatalf("loading %d bytes took %v", len(src), took)
 		}
 		var problems Problems
