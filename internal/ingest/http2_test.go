@@ -19,7 +19,7 @@ import (
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	o := options(&log{})
-	o.Timeout = 100 * time.Millisecond
+	o.Timeout = time.Second
 	var level, opened atomic.Int64
 	o.Metrics.Inflight = level.Store
 	s := httptest.NewUnstartedServer(ingest.New(o))

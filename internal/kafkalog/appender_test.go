@@ -139,7 +139,7 @@ func TestAppenderWithoutBrokersGivesUpInTime(t *testing.T) {
 // gateway serves on the appender, with a short time-out.
 func gateway(a ingest.Appender) http.Handler {
 	return ingest.New(ingest.Options{
-		Appender: a, Limits: ingest.Limits{RequestBytesMax: 1 << 20, BatchEventsMax: 1000}, InflightBytesMax: 8 << 20, Timeout: 500 * time.Millisecond,
+		Appender: a, Limits: ingest.Limits{RequestBytesMax: 1 << 20, BatchEventsMax: 1000}, InflightBytesMax: 8 << 20, Timeout: 2 * time.Second,
 	})
 }
 
