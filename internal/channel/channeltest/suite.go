@@ -19,8 +19,8 @@ import (
 )
 
 // Timeout is what the channel under test is to be set to: it bounds an attempt
-// at a provider that hangs.
-const Timeout = 500 * time.Millisecond
+// at a provider that hangs, and is more than a busy machine takes for one that answers.
+const Timeout = 2 * time.Second
 
 // Subject is a channel under test with its provider.
 type Subject struct {
