@@ -1,0 +1,4 @@
+package kafkalog
+
+// OutputLinger is outputLinger, for the tests outside.
+const OutputLinger = outputLinger
