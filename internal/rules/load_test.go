@@ -154,9 +154,15 @@ func FuzzLoad(f *testing.F) {
 		f.Add([]byte(readFile(f, file)))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
-		start := time.Now()
-		p, err := Load("rules.yaml", src)
-		if took := time.Since(start); took > 10*time.Second { // as above
+		var p *Program
+		var err error
+		took := time.Hour
+		for tries := 0; took > time.Second && tries < 3; tries++ { // a machine that stands still does so once
+			start := time.Now()
+			p, err = Load("rules.yaml", src)
+			took = min(took, time.Since(start))
+		}
+		if took > time.Second {
 			t.Fatalf("loading %d bytes took %v", len(src), took)
 		}
 		var problems Problems
