@@ -27,6 +27,7 @@ type world struct {
 	writer func() delivery.Receipts
 }
 
+// newWorld is called in a bubble of testing/synctest: whatever waits in it takes no time.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
